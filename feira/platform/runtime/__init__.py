@@ -1,0 +1,1 @@
+"""What a running process needs: settings, pools, clock, tasks, tokens, embedded servers."""

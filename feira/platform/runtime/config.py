@@ -1,0 +1,386 @@
+"""Every setting of a Feira process, read once at start from a TOML file and the environment.
+
+A setting `x` is the key `x` of the file and the variable `FEIRA_X`; the variable wins. Nothing else in
+the code reads the environment. Secrets are declared as such and never reach `repr()`, logs or errors.
+"""
+
+import os
+import socket
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, UnsetType
+
+ServiceName = Literal["users", "products", "orders", "payments", "messaging", "notifications"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+ALL_SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
+ENVIRONMENT_PREFIX = "FEIRA_"
+MASK = "********"
+
+# Variables that carry the prefix without being settings: the command line's own.
+_NOT_SETTINGS = frozenset({"FEIRA_CONFIG", "FEIRA_CONTRACTS"})
+
+
+class ConfigError(Exception):
+    """A setting is unknown, missing or wrong. The message names it and says what it should be."""
+
+    def __init__(self, setting: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{setting}: {problem}. {remedy}")
+        self.setting = setting
+        self.problem = problem
+        self.remedy = remedy
+
+
+def _default_node_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _default_services() -> tuple[ServiceName, ...]:
+    return ALL_SERVICES
+
+
+_SECRET = {"secret": True}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings. `load_config` is the only way to read one; tests may build one directly."""
+
+    environment: Annotated[
+        Literal["development", "production"],
+        Meta(description="In production every secret must be given; nothing is made up."),
+    ] = "development"
+    host: Annotated[str, Meta(min_length=1, description="Address the HTTP server binds.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port the HTTP server binds; 0 takes a free one.")
+    ] = 8080
+    services: Annotated[
+        tuple[ServiceName, ...],
+        Meta(min_length=1, description="Services whose routes this node serves."),
+    ] = msgspec.field(default_factory=_default_services)
+    public_url: Annotated[
+        str, Meta(pattern="^https?://[^/]+$", description="Origin that browsers and e-mails use.")
+    ] = "http://127.0.0.1:8080"
+    node_name: Annotated[
+        str, Meta(min_length=1, max_length=120, description="This process's name in logs.")
+    ] = msgspec.field(default_factory=_default_node_name)
+
+    postgres_dsn: Annotated[
+        str,
+        Meta(
+            pattern="^postgres(ql)?://",
+            description="PostgreSQL 16 or newer.",
+            extra=_SECRET,
+        ),
+    ] = "postgresql://feira@127.0.0.1:5432/feira"
+    postgres_pool_min: Annotated[
+        int, Meta(ge=0, description="Connections kept open by each process.")
+    ] = 1
+    postgres_pool_max: Annotated[
+        int, Meta(ge=1, description="Connections a process opens at most.")
+    ] = 10
+    redis_url: Annotated[
+        str,
+        Meta(
+            pattern="^(rediss?|unix)://",
+            description="Redis 7 or Valkey: the bus, the job queue and caches.",
+            extra=_SECRET,
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+
+    s3_endpoint_url: Annotated[
+        str, Meta(pattern="^https?://", description="S3 endpoint as this process reaches it.")
+    ] = "http://127.0.0.1:8333"
+    s3_public_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.*)?$",
+            description="S3 endpoint as browsers reach it; empty means s3_endpoint_url.",
+        ),
+    ] = ""
+    s3_region: Annotated[str, Meta(min_length=1, description="S3 region, part of signatures.")] = (
+        "us-east-1"
+    )
+    s3_bucket: Annotated[
+        str, Meta(min_length=3, max_length=63, description="Bucket for uploaded images.")
+    ] = "feira"
+    s3_access_key: Annotated[str, Meta(description="S3 access key.", extra=_SECRET)] = ""
+    s3_secret_key: Annotated[str, Meta(description="S3 secret key.", extra=_SECRET)] = ""
+
+    signing_keys_dir: Annotated[
+        Path, Meta(description="Folder of Ed25519 PEM private keys that sign access tokens.")
+    ] = Path(".feira/keys")
+    secret_key: Annotated[
+        str,
+        Meta(description="Key of signed cursors and links, 32 characters or more.", extra=_SECRET),
+    ] = ""
+
+    mail_sender: Annotated[
+        Literal["console"], Meta(description="How e-mail leaves: console writes .eml files.")
+    ] = "console"
+    mail_dir: Annotated[Path, Meta(description="Folder of the console sender's .eml files.")] = (
+        Path(".feira/mail")
+    )
+    mail_from: Annotated[
+        str, Meta(pattern="@", description="Sender of every e-mail, as in a From header.")
+    ] = "Feira <no-reply@feira.localhost>"
+    payments: Annotated[Literal["sandbox"], Meta(description="Payment provider.")] = "sandbox"
+    sandbox_webhook_secret: Annotated[
+        str, Meta(description="HMAC key of the sandbox provider's webhooks.", extra=_SECRET)
+    ] = ""
+    search: Annotated[Literal["postgres"], Meta(description="Search engine.")] = "postgres"
+
+    log_level: Annotated[LogLevel, Meta(description="Lowest level that is written.")] = "info"
+    log_format: Annotated[
+        Literal["console", "json"], Meta(description="For eyes, or one JSON object a line.")
+    ] = "console"
+
+    order_hold_s: Annotated[
+        int, Meta(ge=1, description="Seconds an unpaid order holds its stock.")
+    ] = 900
+    order_auto_accept_s: Annotated[
+        int, Meta(ge=1, description="Seconds after delivery until an order counts as accepted.")
+    ] = 14 * 24 * 3600
+    request_body_bytes_max: Annotated[
+        int, Meta(ge=1024, description="Largest request body in bytes.")
+    ] = 1024 * 1024
+    job_relay_poll_s: Annotated[
+        float, Meta(gt=0, le=3600, description="Seconds between looks for committed jobs.")
+    ] = 1.0
+    drain_s: Annotated[
+        float, Meta(ge=0, le=600, description="Seconds a stopping server lets requests finish.")
+    ] = 10.0
+    cors_origins: Annotated[
+        tuple[str, ...], Meta(description="Foreign origins that may call the API.")
+    ] = ()
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in _masked_values(self))
+        return f"Config({shown})"
+
+    def __rich_repr__(self) -> Iterable[tuple[str, object]]:
+        """Without this, msgspec's own would hand secrets to a rich traceback."""
+        return _masked_values(self)
+
+    @property
+    def s3_browser_url(self) -> str:
+        """Endpoint that presigned addresses are made for."""
+        return self.s3_public_url or self.s3_endpoint_url
+
+
+SECRET_SETTINGS = frozenset(
+    {
+        "postgres_dsn",
+        "redis_url",
+        "s3_access_key",
+        "s3_secret_key",
+        "secret_key",
+        "sandbox_webhook_secret",
+    }
+)
+_REQUIRED_IN_PRODUCTION = (
+    "postgres_dsn",
+    "redis_url",
+    "public_url",
+    "s3_endpoint_url",
+    "s3_access_key",
+    "s3_secret_key",
+    "signing_keys_dir",
+    "secret_key",
+    "sandbox_webhook_secret",
+)
+_SECRET_KEY_LENGTH_MIN = 32
+
+
+def load_config(environ: Mapping[str, str], file: Path | None = None) -> Config:
+    """Read the file, then the environment over it.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting is unknown, missing or wrong.
+    """
+    given = {**_read_file(file), **_read_environment(environ)}
+    values = {name: value for name, (value, _) in given.items()}
+    config = _convert(values, {name: label for name, (_, label) in given.items()})
+    _check_together(config, frozenset(values))
+    return config
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting as `feira config` shows it; a secret's value is masked."""
+
+    name: str
+    meaning: str
+    default: str
+    value: str
+    source: Literal["default", "file", "environment"]
+    secret: bool
+
+
+def describe_config(config: Config, environ: Mapping[str, str], file: Path | None) -> list[Setting]:
+    """All settings in declared order, with the place each value came from."""
+    from_environment = _read_environment(environ)
+    from_file = _read_file(file)
+    described: list[Setting] = []
+    masked = dict(_masked_values(config))
+    for field in msgspec.structs.fields(Config):
+        name = field.name
+        source: Literal["default", "file", "environment"] = "default"
+        if name in from_environment:
+            source = "environment"
+        elif name in from_file:
+            source = "file"
+        described.append(
+            Setting(
+                name=name,
+                meaning=_meaning(field),
+                default=_shown(_default(field)),
+                value=_shown(masked[name]),
+                source=source,
+                secret=name in SECRET_SETTINGS,
+            )
+        )
+    return described
+
+
+def to_environment(config: Config) -> dict[str, str]:
+    """The variables from which `load_config` reads this same config back; holds secrets."""
+    return {
+        ENVIRONMENT_PREFIX + field.name.upper(): _shown(getattr(config, field.name))
+        for field in msgspec.structs.fields(Config)
+    }
+
+
+_Given = dict[str, tuple[Any, str]]
+
+
+def _field_names() -> frozenset[str]:
+    return frozenset(field.name for field in msgspec.structs.fields(Config))
+
+
+def _read_file(file: Path | None) -> _Given:
+    if file is None:
+        return {}
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError(str(file), reason, "Give a readable TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # The parser's text may quote the line, and the line may be a secret: only its place is told.
+        place = str(error).rpartition("(")[2].rstrip(")") or "unknown place"
+        raise ConfigError(str(file), f"not TOML ({place})", "Mend that line") from None
+    names = _field_names()
+    for name in content:
+        if name not in names:
+            raise _unknown(f"{name} in {file}", name)
+    return {name: (value, f"{name} in {file}") for name, value in content.items()}
+
+
+def _read_environment(environ: Mapping[str, str]) -> _Given:
+    names = _field_names()
+    given: _Given = {}
+    for variable, text in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in names or variable != variable.upper():
+            raise _unknown(variable, name)
+        given[name] = (_split(name, text), variable)
+    return given
+
+
+_LISTS = frozenset({"services", "cors_origins"})
+
+
+def _split(name: str, text: str) -> str | list[str]:
+    if name not in _LISTS:
+        return text
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _unknown(label: str, name: str) -> ConfigError:
+    import difflib
+
+    near = difflib.get_close_matches(name, _field_names(), n=1)
+    hint = f"Did you mean {near[0]}" if near else "`feira config` lists every setting"
+    return ConfigError(label, "unknown setting", hint)
+
+
+def _convert(values: dict[str, Any], labels: dict[str, str]) -> Config:
+    for field in msgspec.structs.fields(Config):
+        if field.name not in values:
+            continue
+        label = labels[field.name]
+        try:
+            # strict=False reads "8080" as a number: the environment has only text.
+            values[field.name] = msgspec.convert(
+                values[field.name], field.type, strict=False, dec_hook=_decode_path
+            )
+        except msgspec.ValidationError as error:
+            problem = "wrong value" if field.name in SECRET_SETTINGS else str(error)
+            raise ConfigError(label, problem, f"Should be: {_meaning(field)}") from None
+    return Config(**values)
+
+
+def _decode_path(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    message = "Expected a path"
+    raise msgspec.ValidationError(message)
+
+
+def _check_together(config: Config, given: frozenset[str]) -> None:
+    if config.postgres_pool_max < config.postgres_pool_min:
+        raise ConfigError(
+            "postgres_pool_max",
+            f"{config.postgres_pool_max} is below postgres_pool_min",
+            f"Should be {config.postgres_pool_min} or more",
+        )
+    if config.secret_key and len(config.secret_key) < _SECRET_KEY_LENGTH_MIN:
+        raise ConfigError(
+            "secret_key", "too short", f"Should be {_SECRET_KEY_LENGTH_MIN} characters or more"
+        )
+    if config.environment != "production":
+        return
+    for name in _REQUIRED_IN_PRODUCTION:
+        if name not in given or not getattr(config, name):
+            raise ConfigError(
+                ENVIRONMENT_PREFIX + name.upper(),
+                "missing, and production makes nothing up",
+                "Set it in the environment or the file",
+            )
+
+
+def _masked_values(config: Config) -> list[tuple[str, object]]:
+    return [
+        (name, MASK if name in SECRET_SETTINGS and value else value)
+        for name, value in msgspec.structs.asdict(config).items()
+    ]
+
+
+def _meaning(field: msgspec.structs.FieldInfo) -> str:
+    annotation = Config.__annotations__[field.name]
+    return (
+        next(meta.description for meta in annotation.__metadata__ if isinstance(meta, Meta)) or ""
+    )
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    if field.default_factory is not msgspec.NODEFAULT and not isinstance(
+        field.default_factory, UnsetType
+    ):
+        return field.default_factory()
+    return ""
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return str(value)
