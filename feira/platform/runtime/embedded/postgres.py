@@ -1,0 +1,243 @@
+"""PostgreSQL: a cluster in the data folder, its server a direct child.
+
+    no cluster --initdb beside, renamed--> stopped --start--> running --SIGINT--> stopped
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import asyncpg
+
+from feira.platform.runtime.embedded.binaries import (
+    ROOT_STATE_DIR,
+    can_enter,
+    postgres_bin_dir,
+    postgres_user,
+)
+from feira.platform.runtime.embedded.errors import EmbeddedServerError
+from feira.platform.runtime.embedded.folder import DataFolder
+from feira.platform.runtime.embedded.ports import PortBook
+from feira.platform.runtime.embedded.probe import until_ready
+from feira.platform.runtime.embedded.process import ServerProcess
+
+# Long: after a crash PostgreSQL replays its log before it accepts anyone.
+_READY_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 15.0
+_LEFTOVER_TIMEOUT_S = 5.0
+_INITDB_TIMEOUT_S = 120.0
+_USER = "feira"
+_DATABASE = "feira"
+# Nothing of ours: a PGDATA or PGPORT of the caller would reach the server.
+_ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+class PostgresServer:
+    """`start` after `stop`, or after the process died, serves the same data on the same port."""
+
+    name = "postgres"
+
+    def __init__(self, folder: DataFolder, ports: PortBook, *, durable: bool = True) -> None:
+        self._folder = folder
+        self._ports = ports
+        self._durable = durable
+        self._password = ""
+        self._port = 0
+        # SIGINT is PostgreSQL's fast shutdown: sessions are ended, data is written.
+        self.process = ServerProcess(
+            self.name, folder.logs / "postgres.log", stop_signal=signal.SIGINT
+        )
+
+    @property
+    def dsn(self) -> str:
+        """Of the `feira` database, as its superuser."""
+        return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{_DATABASE}"
+
+    async def start(self) -> None:
+        """Return when it accepts queries.
+
+        Raises:
+            EmbeddedServerError: with what is in the way.
+        """
+        run_as = await asyncio.to_thread(postgres_user)
+        self.process.run_as = run_as
+        bin_dir = await asyncio.to_thread(postgres_bin_dir, run_as)
+        self._password = self._folder.secrets().postgres_password
+        cluster = await asyncio.to_thread(self._prepare_cluster, bin_dir)
+        await asyncio.to_thread(_clear_leftover, cluster)
+        self._port = self._ports.claim(self.name)
+        self.process.spawn(
+            [str(bin_dir / "postgres"), "-D", str(cluster), *self._options()], cwd=cluster, env=_ENV
+        )
+        await until_ready(self.process, self._is_ready, _READY_TIMEOUT_S)
+        await self._create_database()
+
+    async def stop(self) -> None:
+        """Fast shutdown: nothing committed is lost."""
+        await self.process.stop(_STOP_TIMEOUT_S)
+
+    def _options(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self._port),
+            # A socket's path is limited to 107 bytes; a data folder's is not.
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "log_min_messages": "warning",
+            "log_checkpoints": "off",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            # Compiling costs more than our short queries do.
+            "jit": "off",
+        }
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def _prepare_cluster(self, bin_dir: Path) -> Path:
+        cluster = self._cluster_path()
+        if (cluster / "PG_VERSION").exists():
+            self._check_version(cluster, bin_dir)
+            return cluster
+        # Beside and renamed: an interrupted initdb is never taken for a cluster.
+        unfinished = cluster.with_name(f"{cluster.name}.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(cluster, ignore_errors=True)
+        unfinished.mkdir(mode=0o700, parents=True)
+        run_as = self.process.run_as
+        if run_as is not None:
+            os.chown(unfinished, run_as.uid, run_as.gid)
+        self._initdb(bin_dir, unfinished)
+        unfinished.rename(cluster)
+        return cluster
+
+    def _cluster_path(self) -> Path:
+        inside = self._folder.path / "postgres"
+        run_as = self.process.run_as
+        if run_as is None or can_enter(self._folder.path, run_as):
+            return inside
+        # Root's own folders are closed to PostgreSQL's user: the cluster lies outside, linked from inside.
+        digest = hashlib.sha256(str(self._folder.path).encode()).hexdigest()[:16]
+        outside = ROOT_STATE_DIR / f"data-{digest}"
+        outside.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not inside.is_symlink():
+            inside.symlink_to(outside / "postgres")
+        return outside / "postgres"
+
+    def _initdb(self, bin_dir: Path, cluster: Path) -> None:
+        run_as = self.process.run_as
+        # A pipe hands the password over: no file with it, nothing on the command line.
+        read_fd, write_fd = os.pipe()
+        os.write(write_fd, f"{self._password}\n".encode())
+        os.close(write_fd)
+        if run_as is not None:
+            os.fchown(read_fd, run_as.uid, run_as.gid)
+        try:
+            done = subprocess.run(
+                [
+                    str(bin_dir / "initdb"),
+                    f"--pgdata={cluster}",
+                    f"--username={_USER}",
+                    f"--pwfile=/dev/fd/{read_fd}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale-provider=builtin",
+                    "--locale=C.UTF-8",
+                    "--no-instructions",
+                    *([] if self._durable else ["--no-sync"]),
+                ],
+                user=run_as.uid if run_as else None,
+                group=run_as.gid if run_as else None,
+                extra_groups=[] if run_as else None,
+                cwd="/",
+                env=_ENV,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                pass_fds=(read_fd,),
+                check=False,
+                timeout=_INITDB_TIMEOUT_S,
+            )
+        finally:
+            os.close(read_fd)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            message = f"PostgreSQL cannot create its data in {cluster}:\n{said}"
+            raise EmbeddedServerError(message)
+
+    def _check_version(self, cluster: Path, bin_dir: Path) -> None:
+        ours = subprocess.run(
+            [str(bin_dir / "postgres"), "--version"], capture_output=True, check=True, timeout=10
+        )
+        version = ours.stdout.decode().split()[-1].partition(".")[0]
+        theirs = (cluster / "PG_VERSION").read_text().strip()
+        if theirs != version:
+            message = (
+                f"{cluster} was made by PostgreSQL {theirs} and this is {version}. "
+                "Dump it with the old one, or start over with `feira up --reset`"
+            )
+            raise EmbeddedServerError(message)
+
+    async def _is_ready(self) -> bool:
+        try:
+            connection = await self._connect("postgres")
+        except (OSError, TimeoutError, asyncpg.PostgresError):
+            return False
+        await connection.close()
+        return True
+
+    async def _create_database(self) -> None:
+        try:
+            await (await self._connect(_DATABASE)).close()
+        except asyncpg.InvalidCatalogNameError:
+            connection = await self._connect("postgres")
+            await connection.execute(f"create database {_DATABASE}")
+            await connection.close()
+
+    async def _connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            host="127.0.0.1",
+            port=self._port,
+            user=_USER,
+            password=self._password,
+            database=database,
+            ssl=False,
+            timeout=5,
+        )
+
+
+def _clear_leftover(cluster: Path) -> None:
+    """Deal with the pid file of a server that was not stopped.
+
+    Raises:
+        EmbeddedServerError: that server lives and stays.
+    """
+    pid_file = cluster / "postmaster.pid"
+    deadline = time.monotonic() + _LEFTOVER_TIMEOUT_S
+    while True:
+        try:
+            pid = int(pid_file.read_text().splitlines()[0])
+        except (FileNotFoundError, ValueError, IndexError):
+            return
+        if not _serves(pid, cluster):
+            # Dead, or the number belongs to another program now, which PostgreSQL could not tell.
+            pid_file.unlink(missing_ok=True)
+            return
+        if time.monotonic() > deadline:
+            message = f"another PostgreSQL (process {pid}) runs on {cluster}. Stop it: kill -INT {pid}"
+            raise EmbeddedServerError(message)
+        # Its parent was killed a moment ago and it is shutting down.
+        time.sleep(0.05)
+
+
+def _serves(pid: int, cluster: Path) -> bool:
+    """Whether the process is a server of this cluster, which is then its working directory."""
+    with contextlib.suppress(OSError):
+        return Path(os.readlink(f"/proc/{pid}/cwd")) == cluster.resolve()
+    return False
+
