@@ -7,7 +7,7 @@ the code reads the environment. Secrets are declared as such and never reach `re
 import os
 import socket
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -163,7 +163,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         shown = ", ".join(f"{name}={value!r}" for name, value in _masked_values(self))
         return f"Config({shown})"
 
-    def __rich_repr__(self) -> Iterable[tuple[str, object]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Without this, msgspec's own would hand secrets to a rich traceback."""
         return _masked_values(self)
 

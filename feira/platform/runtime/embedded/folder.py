@@ -1,10 +1,10 @@
 """The data folder: who holds it, what lies where, and its secrets.
 
-    lock            held while a process uses the folder; holds its pid
-    secrets.json    mode 0600; random, made once
-    ports.json      the ports used last
-    postgres/ s3/   the servers' data (Valkey keeps none)
-    logs/           one file for each server
+lock            held while a process uses the folder; holds its pid
+secrets.json    mode 0600; random, made once
+ports.json      the ports used last
+postgres/ s3/   the servers' data (Valkey keeps none)
+logs/           one file for each server
 """
 
 import fcntl

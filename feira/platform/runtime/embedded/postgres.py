@@ -1,6 +1,6 @@
 """PostgreSQL: a cluster in the data folder, its server a direct child.
 
-    no cluster --initdb beside, renamed--> stopped --start--> running --SIGINT--> stopped
+no cluster --initdb beside, renamed--> stopped --start--> running --SIGINT--> stopped
 """
 
 import asyncio
@@ -229,7 +229,9 @@ def _clear_leftover(cluster: Path) -> None:
             pid_file.unlink(missing_ok=True)
             return
         if time.monotonic() > deadline:
-            message = f"another PostgreSQL (process {pid}) runs on {cluster}. Stop it: kill -INT {pid}"
+            message = (
+                f"another PostgreSQL (process {pid}) runs on {cluster}. Stop it: kill -INT {pid}"
+            )
             raise EmbeddedServerError(message)
         # Its parent was killed a moment ago and it is shutting down.
         time.sleep(0.05)
@@ -238,6 +240,5 @@ def _clear_leftover(cluster: Path) -> None:
 def _serves(pid: int, cluster: Path) -> bool:
     """Whether the process is a server of this cluster, which is then its working directory."""
     with contextlib.suppress(OSError):
-        return Path(os.readlink(f"/proc/{pid}/cwd")) == cluster.resolve()
+        return Path(f"/proc/{pid}/cwd").readlink() == cluster.resolve()
     return False
-

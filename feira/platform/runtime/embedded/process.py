@@ -22,7 +22,7 @@ _TAIL_LINES = 12
 _TAIL_BYTES = 16 * 1024
 
 # Loaded before any fork: the child between fork and exec must not load libraries.
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_libc: ctypes.CDLL | None = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class RunAs(msgspec.Struct, frozen=True):
@@ -111,7 +111,7 @@ class ServerProcess:
                 group=self.run_as.gid if self.run_as else None,
                 extra_groups=[] if self.run_as else None,
                 # Linux clears the signal on a change of user, so it's armed after it: Popen's order.
-                preexec_fn=die_with_parent(self._stop_signal),
+                preexec_fn=die_with_parent(self._stop_signal),  # noqa: PLW1509 - makes two system calls
             )
 
     async def exited(self) -> int:
