@@ -1,0 +1,1 @@
+"""One module for each subcommand; each has `run(config, args) -> int`, the exit code."""
