@@ -1,0 +1,109 @@
+"""The one permission table: which role may do what. HTTP, sockets and jobs all ask it.
+
+A role is either platform-wide (support, finance, admin), or a relation between the caller and the object at
+hand (buyer, owner, staff, member, self), worked out by the service that owns the object. Everybody is
+`anyone`; the signed-in are also `user`, and with a verified e-mail address `verified`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Final, Literal
+
+import msgspec
+
+from feira.platform.domain.errors import NotAllowed, NotSignedIn
+from feira.platform.domain.ids import SessionId, UserId
+
+Role = Literal[
+    "anyone", "user", "verified", "self", "buyer", "owner", "staff", "member", "support", "finance", "admin"
+]
+
+Action = Literal[
+    "shop.apply",
+    "shop.read_private",
+    "shop.update",
+    "shop.decide",
+    "shop.suspend",
+    "product.write",
+    "product.read_draft",
+    "stock.write",
+    "cart.use",
+    "order.place",
+    "order.read",
+    "order.pay",
+    "order.accept",
+    "order.ship",
+    "order.deliver",
+    "order.complete",
+    "order.cancel",
+    "conversation.open",
+    "conversation.read",
+    "conversation.send",
+    "ledger.read",
+    "jobs.read",
+    "topic.watch_inbox",
+    "topic.watch_shop",
+    "topic.watch_ops",
+]
+
+PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
+    "shop.apply": frozenset({"verified"}),
+    "shop.read_private": frozenset({"owner", "staff", "support", "finance", "admin"}),
+    "shop.update": frozenset({"owner"}),
+    "shop.decide": frozenset({"admin"}),
+    "shop.suspend": frozenset({"admin"}),
+    "product.write": frozenset({"owner", "staff"}),
+    "product.read_draft": frozenset({"owner", "staff", "support", "admin"}),
+    "stock.write": frozenset({"owner", "staff"}),
+    "cart.use": frozenset({"anyone"}),
+    "order.place": frozenset({"verified"}),
+    "order.read": frozenset({"buyer", "owner", "staff", "support", "finance", "admin"}),
+    "order.pay": frozenset({"buyer"}),
+    "order.accept": frozenset({"owner", "staff"}),
+    "order.ship": frozenset({"owner", "staff"}),
+    # The buyer confirms the parcel; support may for a carrier that told them.
+    "order.deliver": frozenset({"buyer", "support"}),
+    "order.complete": frozenset({"buyer", "support"}),
+    "order.cancel": frozenset({"buyer", "owner", "staff", "support"}),
+    "conversation.open": frozenset({"verified"}),
+    "conversation.read": frozenset({"member", "support"}),
+    "conversation.send": frozenset({"member"}),
+    "ledger.read": frozenset({"finance", "admin"}),
+    "jobs.read": frozenset({"support", "finance", "admin"}),
+    "topic.watch_inbox": frozenset({"self"}),
+    "topic.watch_shop": frozenset({"owner", "staff", "support", "admin"}),
+    "topic.watch_ops": frozenset({"support", "finance", "admin"}),
+}
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asking: a signed-in user in one session, as the database knew them a moment ago."""
+
+    user_id: UserId
+    session_id: SessionId
+    display_name: str
+    roles: frozenset[Role]
+    """Platform-wide roles, `anyone`, `user`, and `verified` where it applies."""
+
+
+def is_allowed(action: Action, principal: Principal | None, relations: Set[Role] = frozenset()) -> bool:
+    """Say whether the caller may do `action`, given their relations to the object at hand."""
+    roles: Set[Role] = {"anyone"} | relations if principal is None else principal.roles | relations
+    return not PERMISSIONS[action].isdisjoint(roles)
+
+
+def require(action: Action, principal: Principal | None, relations: Set[Role] = frozenset()) -> None:
+    """Pass, or raise.
+
+    Raises:
+        NotSignedIn: `auth.required`.
+        NotAllowed: `auth.email_unverified` where verifying would be enough, else `auth.not_allowed`.
+    """
+    if is_allowed(action, principal, relations):
+        return
+    if principal is None:
+        raise NotSignedIn("auth.required", "Sign in to do this.")
+    if "verified" in PERMISSIONS[action] and "verified" not in principal.roles:
+        raise NotAllowed("auth.email_unverified", "Confirm your e-mail address first: open the link we sent you.")
+    raise NotAllowed("auth.not_allowed", f"You may not do this ({action}).")

@@ -1,0 +1,1 @@
+"""Product search engines behind one port."""

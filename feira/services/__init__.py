@@ -1,0 +1,1 @@
+"""The six services. A verb takes the caller's transaction; the caller commits."""

@@ -1,0 +1,1 @@
+"""The truth: migrations, named queries, transactions and the topic logs."""

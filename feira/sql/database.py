@@ -1,0 +1,187 @@
+"""Pools and transactions: the one way to change anything.
+
+`Database.transact(work)` opens a transaction, runs `work(tx)`, appends the events and jobs that `work` asked
+for in one statement each, commits, and only then hands the events to the publisher. A serialisation failure
+or a deadlock runs `work` again; `work` must therefore have no effect outside its transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, TypeVar, cast
+
+import asyncpg
+import msgspec
+
+from feira.platform.domain.errors import Conflict, Unavailable
+from feira.platform.domain.events import Event, TopicBatch
+from feira.platform.domain.jobs import Job
+from feira.platform.domain.topics import Topic
+from feira.sql.jobs import JobRow, insert_jobs
+from feira.sql.loader import Connection
+from feira.sql.topics import append_events
+
+T = TypeVar("T")
+
+ACQUIRE_TIMEOUT_S: Final = 2.0
+STATEMENT_TIMEOUT_S: Final = 10.0
+RETRIES_MAX: Final = 5
+
+# The server is away, starting, stopping or failing over: nothing is wrong with the request.
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    asyncpg.QueryCanceledError,
+)
+_RETRY: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+
+class Tx:
+    """One open transaction: a connection, its timestamp, and what to tell the world once it commits."""
+
+    def __init__(self, con: Connection, now: datetime) -> None:
+        self.con: Final = con
+        self.now: Final = now
+        """The transaction's start by the database's clock, UTC."""
+        self._events: list[tuple[Topic, Event]] = []
+        self._jobs: list[JobRow] = []
+
+    def emit(self, topic: Topic, event: Event) -> None:
+        """Append an event to a topic's log when this transaction commits."""
+        self._events.append((topic, event))
+
+    def enqueue(self, job: Job, *, run_at: datetime | None = None, dedup: str | None = None) -> None:
+        """Have a job done after this transaction commits, not before `run_at`.
+
+        A `dedup` key that already exists makes this a no-op: the job is known.
+        """
+        self._jobs.append(JobRow.of(job, run_at=run_at or self.now, dedup=dedup))
+
+    async def flush(self) -> list[TopicBatch]:
+        """Write events and jobs. Topic rows are locked last and in order, so that no two writers wait in a ring."""
+        await insert_jobs(self.con, self._jobs)
+        return await append_events(self.con, self._events)
+
+    @property
+    def has_jobs(self) -> bool:
+        return bool(self._jobs)
+
+
+class Database:
+    """The primary's pool and what happens after each commit."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        *,
+        on_events: Callable[[list[TopicBatch]], None],
+        on_jobs: Callable[[], None],
+    ) -> None:
+        self._pool = pool
+        self._on_events = on_events
+        self._on_jobs = on_jobs
+
+    async def transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run `work` in a transaction and return what it returned, after the commit.
+
+        Raises:
+            Unavailable: `database.unavailable`: Postgres cannot be reached, or the connection was lost and
+                the outcome is unknown. Repeat with the same idempotency key or client id.
+            Conflict: `database.busy`: a row stayed locked longer than `lock_timeout`.
+        """
+        for attempt in range(1, RETRIES_MAX + 1):
+            try:
+                result, batches, jobs = await self._attempt(work)
+            except _RETRY:
+                if attempt == RETRIES_MAX:
+                    raise Conflict(
+                        "database.contended", "Too many changes at once; please try again."
+                    ) from None
+                # Full jitter, so that the writers that collided do not meet again.
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+                continue
+            if batches:
+                self._on_events(batches)
+            if jobs:
+                self._on_jobs()
+            return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(self, work: Callable[[Tx], Awaitable[T]]) -> tuple[T, list[TopicBatch], bool]:
+        async with self.connection() as con, con.transaction():
+            now = cast("datetime", await con.fetchval("SELECT now()"))
+            tx = Tx(con, now)
+            result = await work(tx)
+            batches = await tx.flush()
+        return result, batches, tx.has_jobs
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection in autocommit, for reads and single statements.
+
+        Raises:
+            Unavailable: see `transact`.
+            Conflict: see `transact`.
+        """
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as con:
+                yield cast("Connection", con)
+        except asyncpg.LockNotAvailableError as error:
+            raise Conflict(
+                "database.busy", "Somebody else is changing this right now; please try again."
+            ) from error
+        except _AWAY as error:
+            raise Unavailable(
+                "database.unavailable",
+                "The database cannot be reached right now; nothing is lost, please try again.",
+                retry_after_s=2,
+            ) from error
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+
+async def open_pool(dsn: str, *, size_min: int, size_max: int) -> asyncpg.Pool[asyncpg.Record]:
+    """Open a pool whose connections speak JSON as bytes, UTC, and give up on locks after 3 s."""
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=size_min,
+        max_size=size_max,
+        command_timeout=STATEMENT_TIMEOUT_S,
+        timeout=ACQUIRE_TIMEOUT_S,
+        init=_prepare_connection,
+        server_settings={
+            "application_name": "feira",
+            "timezone": "UTC",
+            "lock_timeout": "3000",
+            "idle_in_transaction_session_timeout": "10000",
+            # Plans of our short statements never pay back the compilation.
+            "jit": "off",
+        },
+    )
+    return await pool
+
+
+async def _prepare_connection(con: Any) -> None:
+    """Pass `json` and `jsonb` columns through as `msgspec.Raw` both ways: they are decoded by type at the edge."""
+    for name in ("json", "jsonb"):
+        prefix = b"\x01" if name == "jsonb" else b""
+
+        def encode(value: Any, prefix: bytes = prefix) -> bytes:
+            return prefix + bytes(value if isinstance(value, msgspec.Raw | bytes) else msgspec.json.encode(value))
+
+        def decode(value: bytes, skip: int = len(prefix)) -> msgspec.Raw:
+            return msgspec.Raw(value[skip:])
+
+        await con.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=decode, format="binary")

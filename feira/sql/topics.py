@@ -1,0 +1,92 @@
+"""Topic logs: append inside the transaction, read after a sequence number.
+
+`seq` is taken by updating the topic's counter row in the transaction that makes the events, so the row lock
+makes commit order equal sequence order and leaves no holes. A conversation's log is its `messages` table;
+every other topic's is `topic_events`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from feira.platform.domain.events import Event, LoggedEvent, TopicBatch
+from feira.platform.domain.topics import Topic
+from feira.sql.loader import Connection, fetch_all, load_queries
+
+SQL = load_queries("topics")
+
+
+class TopicHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The last committed sequence number of a topic and the epoch of its log."""
+
+    topic: str
+    seq: int
+    epoch: str
+
+
+class _Counter(msgspec.Struct, frozen=True, kw_only=True):
+    topic: str
+    seq: int
+    epoch: str
+    at: datetime
+
+
+async def append_events(con: Connection, emitted: list[tuple[Topic, Event]]) -> list[TopicBatch]:
+    """Append events to their topics' logs and return them as the batches to publish after the commit.
+
+    Counter rows are locked in the order of their names.
+    """
+    if not emitted:
+        return []
+    by_topic: dict[Topic, list[Event]] = {}
+    for topic, event in emitted:
+        assert topic.kind != "conversation", "messages are appended by the messaging service"
+        by_topic.setdefault(topic, []).append(event)
+    ordered = sorted(by_topic, key=str)
+    counters = await fetch_all(
+        con, SQL["advance_topics"], _Counter, [str(t) for t in ordered], [len(by_topic[t]) for t in ordered]
+    )
+    heads = {counter.topic: counter for counter in counters}
+    assert len(heads) == len(ordered), "every topic was advanced"
+    batches: list[TopicBatch] = []
+    for topic in ordered:
+        head, events = heads[str(topic)], by_topic[topic]
+        logged = [
+            LoggedEvent(seq=seq, at=head.at, body=msgspec.Raw(msgspec.json.encode(event)))
+            for seq, event in enumerate(events, head.seq - len(events) + 1)
+        ]
+        batches.append(TopicBatch(topic=topic, epoch=head.epoch, events=logged))
+    await con.execute(
+        SQL["insert_events"],
+        [str(batch.topic) for batch in batches for _ in batch.events],
+        [event.seq for batch in batches for event in batch.events],
+        [event.at for batch in batches for event in batch.events],
+        [event.body for batch in batches for event in batch.events],
+    )
+    return batches
+
+
+async def read_head(con: Connection, topic: Topic) -> TopicHead:
+    """Return the topic's head; a topic that nothing was ever said on has sequence 0 and an empty epoch."""
+    heads = await read_heads(con, [topic])
+    return heads[0] if heads else TopicHead(topic=str(topic), seq=0, epoch="")
+
+
+async def read_heads(con: Connection, topics: list[Topic]) -> list[TopicHead]:
+    """Return the heads of those of the topics that have one, in one query (the shared top check)."""
+    return await fetch_all(
+        con,
+        SQL["read_heads"],
+        TopicHead,
+        [str(topic) for topic in topics if topic.kind != "conversation"],
+        [topic.id for topic in topics if topic.kind == "conversation"],
+    )
+
+
+async def read_events(con: Connection, topic: Topic, *, after: int, limit: int) -> list[LoggedEvent]:
+    """Return up to `limit` events with `seq > after`, in order."""
+    if topic.kind == "conversation":
+        return await fetch_all(con, SQL["read_messages"], LoggedEvent, topic.id, after, limit)
+    return await fetch_all(con, SQL["read_events"], LoggedEvent, str(topic), after, limit)
