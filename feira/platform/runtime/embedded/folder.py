@@ -96,6 +96,18 @@ class DataFolder:
             message = f"{file} is damaged. Start over with `feira up --reset`"
             raise EmbeddedServerError(message) from None
 
+    def remove_data(self) -> None:
+        """Remove what the servers and `feira up` wrote here, and nothing else: the folder may be a home."""
+        for name in ("postgres", "postgres.new", "s3", "logs", "keys", "mail"):
+            path = self.path / name
+            if path.is_symlink():
+                shutil.rmtree(path.resolve(), ignore_errors=True)
+                path.unlink()
+            elif path.exists():
+                shutil.rmtree(path)
+        for name in ("ports.json", "secrets.json", "node-secrets.json", "demo.json", "seeded"):
+            (self.path / name).unlink(missing_ok=True)
+
     def _open_lock(self) -> int:
         try:
             # 0711: another user's PostgreSQL may pass through to its own folder, and list nothing.

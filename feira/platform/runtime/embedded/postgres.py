@@ -23,7 +23,7 @@ from feira.platform.runtime.embedded.binaries import (
 )
 from feira.platform.runtime.embedded.errors import EmbeddedServerError
 from feira.platform.runtime.embedded.folder import DataFolder
-from feira.platform.runtime.embedded.ports import PortBook
+from feira.platform.runtime.embedded.ports import PortBook, is_free
 from feira.platform.runtime.embedded.probe import until_ready
 from feira.platform.runtime.embedded.process import ServerProcess
 
@@ -51,7 +51,10 @@ class PostgresServer:
         self._port = 0
         # SIGINT is PostgreSQL's fast shutdown: sessions are ended, data is written.
         self.process = ServerProcess(
-            self.name, folder.logs / "postgres.log", stop_signal=signal.SIGINT
+            self.name,
+            folder.logs / "postgres.log",
+            stop_signal=signal.SIGINT,
+            death_signal=signal.SIGINT,
         )
 
     @property
@@ -71,12 +74,21 @@ class PostgresServer:
         self._password = self._folder.secrets().postgres_password
         cluster = await asyncio.to_thread(self._prepare_cluster, bin_dir)
         await asyncio.to_thread(_clear_leftover, cluster)
-        self._port = self._ports.claim(self.name)
+        # After a crash the same port again: others hold the DSN.
+        self._port = self._port or self._ports.claim(self.name)
         self.process.spawn(
             [str(bin_dir / "postgres"), "-D", str(cluster), *self._options()], cwd=cluster, env=_ENV
         )
         await until_ready(self.process, self._is_ready, _READY_TIMEOUT_S)
         await self._create_database()
+
+    def lost_port(self) -> bool:
+        """Whether somebody else took the port; then the next `start` chooses another."""
+        if self._port == 0 or is_free(self._port):
+            return False
+        self._ports.forget(self.name)
+        self._port = 0
+        return True
 
     async def stop(self) -> None:
         """Fast shutdown: nothing committed is lost."""
@@ -212,33 +224,35 @@ class PostgresServer:
 
 
 def _clear_leftover(cluster: Path) -> None:
-    """Deal with the pid file of a server that was not stopped.
+    """Make way where a server was not stopped.
 
     Raises:
-        EmbeddedServerError: that server lives and stays.
+        EmbeddedServerError: it lives, and stays.
     """
-    pid_file = cluster / "postmaster.pid"
+    if not Path("/proc/self").exists():
+        return  # PostgreSQL's own check is all there is.
     deadline = time.monotonic() + _LEFTOVER_TIMEOUT_S
-    while True:
-        try:
-            pid = int(pid_file.read_text().splitlines()[0])
-        except (FileNotFoundError, ValueError, IndexError):
-            return
-        if not _serves(pid, cluster):
-            # Dead, or the number belongs to another program now, which PostgreSQL could not tell.
-            pid_file.unlink(missing_ok=True)
-            return
+    while pids := _processes_in(cluster):
         if time.monotonic() > deadline:
             message = (
-                f"another PostgreSQL (process {pid}) runs on {cluster}. Stop it: kill -INT {pid}"
+                f"another PostgreSQL (process {pids[0]}) runs on {cluster}. "
+                f"Stop it: kill -INT {pids[0]}"
             )
             raise EmbeddedServerError(message)
         # Its parent was killed a moment ago and it is shutting down.
         time.sleep(0.05)
+    # Nobody is there, backends included. PostgreSQL would take the file seriously where its number
+    # belongs to some other program by now.
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _serves(pid: int, cluster: Path) -> bool:
-    """Whether the process is a server of this cluster, which is then its working directory."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cwd").readlink() == cluster.resolve()
-    return False
+def _processes_in(cluster: Path) -> list[int]:
+    """Servers and backends: the cluster is their working directory. The oldest comes first."""
+    found: list[int] = []
+    target = cluster.resolve()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").readlink() == target:
+                    found.append(int(entry.name))
+    return sorted(found)

@@ -79,12 +79,14 @@ class ServerProcess:
         log_file: Path,
         *,
         stop_signal: signal.Signals = signal.SIGTERM,
-        run_as: RunAs | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
+        """`death_signal` is what it gets when its parent dies; the default leaves nothing behind at once."""
         self.name = name
         self.log_file = log_file
-        self.run_as = run_as
+        self.run_as: RunAs | None = None
         self._stop_signal = stop_signal
+        self._death_signal = death_signal
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -111,7 +113,7 @@ class ServerProcess:
                 group=self.run_as.gid if self.run_as else None,
                 extra_groups=[] if self.run_as else None,
                 # Linux clears the signal on a change of user, so it's armed after it: Popen's order.
-                preexec_fn=die_with_parent(self._stop_signal),  # noqa: PLW1509 - makes two system calls
+                preexec_fn=die_with_parent(self._death_signal),  # noqa: PLW1509 - makes two system calls
             )
 
     async def exited(self) -> int:

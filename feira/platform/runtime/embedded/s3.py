@@ -10,7 +10,7 @@ import msgspec
 
 from feira.platform.runtime.embedded.binaries import weed
 from feira.platform.runtime.embedded.folder import DataFolder, write_private
-from feira.platform.runtime.embedded.ports import PortBook
+from feira.platform.runtime.embedded.ports import PortBook, is_free
 from feira.platform.runtime.embedded.probe import exchange, until_ready
 from feira.platform.runtime.embedded.process import ServerProcess
 
@@ -47,7 +47,9 @@ class S3Server:
         self._data.mkdir(mode=0o700, exist_ok=True)
         for part in _PARTS:
             for kind in ("", "-grpc"):
-                self._numbers[part + kind] = self._ports.claim(f"s3-{part}{kind}")
+                name = part + kind
+                if name not in self._numbers:  # after a crash the same ports again
+                    self._numbers[name] = self._ports.claim(f"s3-{name}")
         identities = self._data / "identities.json"
         write_private(identities, self._identities())
         # HOME and the working directory: weed looks for settings in both.
@@ -57,6 +59,14 @@ class S3Server:
             env={"HOME": str(self._data), "PATH": "/usr/bin:/bin", "TMPDIR": str(self._data)},
         )
         await until_ready(self.process, self._is_ready, _READY_TIMEOUT_S)
+
+    def lost_port(self) -> bool:
+        """Whether somebody else took a port; then the next `start` chooses others."""
+        taken = [name for name, port in self._numbers.items() if not is_free(port)]
+        for name in taken:
+            self._ports.forget(f"s3-{name}")
+            del self._numbers[name]
+        return bool(taken)
 
     async def stop(self) -> None:
         await self.process.stop(_STOP_TIMEOUT_S)

@@ -12,6 +12,8 @@ from feira.platform.runtime.embedded.postgres import PostgresServer
 from feira.platform.runtime.embedded.s3 import BUCKET, REGION, S3Server
 from feira.platform.runtime.embedded.valkey import ValkeyServer
 
+_START_TRIES = 3
+
 EmbeddedServer = PostgresServer | ValkeyServer | S3Server
 
 
@@ -83,17 +85,38 @@ class EmbeddedServers:
             self._running = ()
             self.folder.release()
 
+    async def reset(self) -> None:
+        """Forget all data, before `start`.
+
+        Raises:
+            EmbeddedServerError: another process holds the folder.
+        """
+        self.folder.take()
+        await asyncio.to_thread(self.folder.remove_data)
+
     def kill(self) -> None:
         """End all at once. PostgreSQL recovers from its log at the next start."""
         for server in self._running:
             server.process.kill()
 
 
+async def _start(server: EmbeddedServer) -> None:
+    """Once more on another port where somebody was faster: choosing and binding are two moments."""
+    for _ in range(_START_TRIES - 1):
+        try:
+            return await server.start()
+        except EmbeddedServerError:
+            await server.stop()
+            if not server.lost_port():
+                raise
+    return await server.start()
+
+
 async def _start_all(servers: tuple[EmbeddedServer, ...]) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             for server in servers:
-                group.create_task(server.start(), name=f"start-{server.name}")
+                group.create_task(_start(server), name=f"start-{server.name}")
     except* EmbeddedServerError as failed:
         raise failed.exceptions[0] from None
     except* OSError as failed:

@@ -2,7 +2,7 @@
 
 from feira.platform.runtime.embedded.binaries import valkey_server
 from feira.platform.runtime.embedded.folder import DataFolder
-from feira.platform.runtime.embedded.ports import PortBook
+from feira.platform.runtime.embedded.ports import PortBook, is_free
 from feira.platform.runtime.embedded.probe import exchange, until_ready
 from feira.platform.runtime.embedded.process import ServerProcess
 
@@ -32,7 +32,8 @@ class ValkeyServer:
         Raises:
             EmbeddedServerError: with what is in the way.
         """
-        self._port = self._ports.claim(self.name)
+        # After a crash the same port again: others hold the URL.
+        self._port = self._port or self._ports.claim(self.name)
         options = {
             "port": str(self._port),
             "bind": "127.0.0.1",
@@ -47,6 +48,14 @@ class ValkeyServer:
         argv = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.process.spawn([str(valkey_server()), *argv], cwd=self._folder.path, env={})
         await until_ready(self.process, self._is_ready, _READY_TIMEOUT_S)
+
+    def lost_port(self) -> bool:
+        """Whether somebody else took the port; then the next `start` chooses another."""
+        if self._port == 0 or is_free(self._port):
+            return False
+        self._ports.forget(self.name)
+        self._port = 0
+        return True
 
     async def stop(self) -> None:
         await self.process.stop(_STOP_TIMEOUT_S)
