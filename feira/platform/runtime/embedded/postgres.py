@@ -82,6 +82,12 @@ class PostgresServer:
         await until_ready(self.process, self._is_ready, _READY_TIMEOUT_S)
         await self._create_database()
 
+    async def exited(self) -> int:
+        return await self.process.exited()
+
+    def kill(self) -> None:
+        self.process.kill()
+
     def lost_port(self) -> bool:
         """Whether somebody else took the port; then the next `start` chooses another."""
         if self._port == 0 or is_free(self._port):

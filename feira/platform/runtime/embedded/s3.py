@@ -60,6 +60,12 @@ class S3Server:
         )
         await until_ready(self.process, self._is_ready, _READY_TIMEOUT_S)
 
+    async def exited(self) -> int:
+        return await self.process.exited()
+
+    def kill(self) -> None:
+        self.process.kill()
+
     def lost_port(self) -> bool:
         """Whether somebody else took a port; then the next `start` chooses others."""
         taken = [name for name, port in self._numbers.items() if not is_free(port)]

@@ -45,7 +45,7 @@ class EmbeddedServers:
 
     @property
     def running(self) -> tuple[EmbeddedServer, ...]:
-        """The servers in the order of their stopping; each has `name`, `process`, `start`, `stop`."""
+        """The servers in the order of their stopping; each has `start`, `exited`, `stop`."""
         return self._running
 
     async def start(self) -> Endpoints:
@@ -97,7 +97,7 @@ class EmbeddedServers:
     def kill(self) -> None:
         """End all at once. PostgreSQL recovers from its log at the next start."""
         for server in self._running:
-            server.process.kill()
+            server.kill()
 
 
 async def _start(server: EmbeddedServer) -> None:
