@@ -39,7 +39,7 @@ class Child:
 
     async def start(self) -> None:
         assert self.pid is None, f"{self.name} runs already"
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - a fork from the main thread; see die_with_parent
             self._argv,
             env=dict(self._env),
             stdin=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ never listens, so it gets none; it only keeps others from taking the port while 
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 
 PORTS_TRIED = 20
 
@@ -17,7 +17,7 @@ class PortTakenError(Exception):
 
 
 @contextlib.contextmanager
-def held_port(host: str, port: int, *, explicit: bool) -> Iterator[int]:
+def held_port(host: str, port: int, *, explicit: bool) -> Generator[int]:
     """Hold the port, or the next free one where the port was nobody's wish; 0 holds any free one.
 
     Raises:

@@ -7,7 +7,6 @@ Ctrl-C: servers -> worker -> s3 -> valkey -> postgres; a second Ctrl-C kills wha
 import argparse
 import asyncio
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -128,7 +127,7 @@ class Up:
         explicit = self._options.port is not None or self._config.port != _DEFAULT_PORT
         # Held before anything slow: a taken port is said at once.
         with held_port(host, wished, explicit=explicit) as port:
-            if port != wished and wished != 0:
+            if wished not in {port, 0}:
                 self._say(f"port {wished} is taken, so this market opens at port {port}")
             opening = asyncio.create_task(self._open(host, port), name="open")
             stopping = asyncio.create_task(self._stop_asked.wait(), name="stop-asked")
@@ -203,7 +202,7 @@ class Up:
     async def _until_ready(self, url: str) -> None:
         try:
             async with asyncio.timeout(_READY_TIMEOUT_S):
-                while not await asyncio.to_thread(_answers, f"{url}/readyz"):
+                while not await asyncio.to_thread(_answers, f"{url}/readyz"):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
             message = f"the servers are not ready after {_READY_TIMEOUT_S:g} s; their log is above"

@@ -1,0 +1,75 @@
+# `make run` opens a whole market on this machine; `make test` and `make check` are what CI runs.
+# Each target makes the virtual environment it needs; the second time that costs nothing.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null)
+WORKERS ?= 2
+ARGS ?=
+
+ifdef UV
+  MAKE_VENV = $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+  PIP_INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+else
+  MAKE_VENV = $(PYTHON) -m venv $(VENV)
+  PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench soak lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+run: $(VENV)/run.stamp  ## Open a market at http://127.0.0.1:8080 (ARGS="--port 0 --reset")
+	@$(BIN)/python -m feira up $(ARGS)
+
+test: $(VENV)/dev.stamp  ## Run the tests on real servers (ARGS="-k orders")
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: $(VENV)/dev.stamp  ## Lint, format, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp  ## Rewrite the code as `make check` wants it
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp  ## Measure, and write the numbers
+	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/dev.stamp  ## Minutes of traffic with failures
+	$(BIN)/python -m pytest -m soak -p no:randomly --timeout 3600 $(ARGS)
+
+# Universal, hashed, and without the address of any registry.
+LOCK = $(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes --quiet
+lock:  ## Resolve requirements/*.txt anew (needs uv)
+	@test -n "$(UV)" || { echo "make lock needs uv on PATH"; exit 1; }
+	$(LOCK) pyproject.toml --all-extras -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/run.txt
+	$(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/production.txt
+
+clean:  ## Remove the environment, caches and the local market's data
+	rm -rf $(VENV) .feira .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist .coverage*
+	find feira tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Feira needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(MAKE_VENV)
+ifndef UV
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+endif
+
+# Order-only on the interpreter: pip touches it, and that is no reason to install again.
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	$(PIP_INSTALL) --no-deps -e .
+	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --require-hashes -r requirements/run.txt
+	$(PIP_INSTALL) --no-deps -e .
+	@touch $@
