@@ -35,16 +35,21 @@ class Call:
     @property
     def principal(self) -> Principal:
         if self.caller is None:
-            raise NotSignedIn("auth.required", "Sign in to do this: send an access token as Authorization: Bearer.")
+            raise NotSignedIn(
+                "auth.required",
+                "Sign in to do this: send an access token as Authorization: Bearer.",
+            )
         return self.caller
 
     @cached_property
     def idempotency_key(self) -> str | None:
         key = self.request.headers.get("Idempotency-Key")
-        if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
+        if key is not None and not (
+            1 <= len(key) <= IDEMPOTENCY_KEY_CHARS_MAX and key.isascii() and key.isprintable()
+        ):
             raise InvalidInput(
                 "idempotency.malformed_key",
-                f"Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters.",
+                f"Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters.",
                 field="Idempotency-Key",
             )
         return key

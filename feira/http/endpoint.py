@@ -10,6 +10,7 @@ a msgspec struct decoded from JSON. The return type is the JSON answer; `None` i
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_type_hints
@@ -56,7 +57,8 @@ class Endpoint:
         if self.signed_in:
             _ = call.principal
         arguments: dict[str, Any] = {
-            name: _convert_path(name, call.request.match_info[name], kind) for name, kind in self.path_types.items()
+            name: _convert_path(name, call.request.match_info[name], kind)
+            for name, kind in self.path_types.items()
         }
         if self.query_type is not None:
             arguments["query"] = decode_query(call.request.query, self.query_type)
@@ -74,7 +76,7 @@ def endpoint(
     summary: str,
     status: int = 200,
     signed_in: bool = True,
-    answer: Any = None,
+    answer: object = None,
 ) -> Callable[[Handler], Endpoint]:
     """Declare a handler as an endpoint. `answer` documents the body where the handler returns an `Answer`."""
 
@@ -100,26 +102,36 @@ def endpoint(
     return declare
 
 
-def decode_body(raw: bytes, kind: Any) -> Any:
+def decode_body(raw: bytes, kind: object) -> object:
     """Decode JSON into a type.
 
     Raises:
         InvalidInput: `request.malformed_json` or `request.invalid`, with the JSON path of the wrong part.
     """
+    if not raw:
+        raise InvalidInput("request.malformed_json", "The body is empty; send JSON.", field="$")
+    if _NUL_ESCAPE in raw and _NUL_ESCAPED.search(raw):
+        raise _nul("$")
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput("request.malformed_json", f"The body is not valid JSON: {error}.", field="$") from error
+        raise InvalidInput(
+            "request.malformed_json", f"The body is not valid JSON: {error}.", field="$"
+        ) from error
 
 
-def decode_query(query: MultiMapping[str], kind: type[msgspec.Struct]) -> Any:
+def decode_query(query: MultiMapping[str], kind: type[msgspec.Struct]) -> object:
     """Decode query parameters into a struct; a parameter that stands twice or is unknown is an error."""
     values: dict[str, str] = {}
     for name, value in query.items():
         if name in values:
-            raise InvalidInput("request.invalid", f"The parameter {name!r} stands twice.", field=f"$.{name}")
+            raise InvalidInput(
+                "request.invalid", f"The parameter {name!r} stands twice.", field=f"$.{name}"
+            )
+        if "\0" in value:
+            raise _nul(f"$.{name}")
         values[name] = value
     try:
         return msgspec.convert(values, kind, strict=False)
@@ -127,7 +139,7 @@ def decode_query(query: MultiMapping[str], kind: type[msgspec.Struct]) -> Any:
         raise _invalid(error) from error
 
 
-def encode_answer(answer: Any, status: int) -> web.StreamResponse:
+def encode_answer(answer: object, status: int) -> web.StreamResponse:
     """JSON, 204 for None, and responses as they are."""
     if isinstance(answer, web.StreamResponse):
         return answer
@@ -137,11 +149,22 @@ def encode_answer(answer: Any, status: int) -> web.StreamResponse:
     if answer is None:
         return web.Response(status=204, headers=headers)
     return web.Response(
-        body=msgspec.json.encode(answer), status=status, content_type="application/json", headers=headers
+        body=msgspec.json.encode(answer),
+        status=status,
+        content_type="application/json",
+        headers=headers,
     )
 
 
 _PATH_MARK: Final = " - at `"
+_NUL_ESCAPE: Final = b"\\u0000"
+# An even number of backslashes before it are backslashes themselves.
+_NUL_ESCAPED: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def _nul(field: str) -> InvalidInput:
+    # PostgreSQL's text holds every character but this one.
+    return InvalidInput("request.invalid", "The character U+0000 cannot be stored.", field=field)
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidInput:
@@ -150,8 +173,12 @@ def _invalid(error: msgspec.ValidationError) -> InvalidInput:
     return InvalidInput("request.invalid", f"{message}.", field=path.rstrip("`") or "$")
 
 
-def _convert_path(name: str, value: str, kind: Any) -> Any:
+def _convert_path(name: str, value: str, kind: object) -> object:
+    if "\0" in value:
+        raise _nul(f"path.{name}")
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidInput("request.invalid", f"{error} in the path.", field=f"path.{name}") from error
+        raise InvalidInput(
+            "request.invalid", f"{error} in the path.", field=f"path.{name}"
+        ) from error

@@ -1,0 +1,9 @@
+"""Every endpoint there is, in the order in which the documentation lists them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from feira.http.endpoint import Endpoint
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = ()

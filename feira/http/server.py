@@ -1,0 +1,141 @@
+"""The HTTP application of one node: every endpoint of its services, the health routes, documents and the first page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from feira.actors.actors import Actors
+from feira.http import first_page, openapi
+from feira.http.body import read_body
+from feira.http.call import Call
+from feira.http.endpoint import Endpoint
+from feira.http.health import Readiness, health_routes, store_probes
+from feira.http.middlewares import HttpMetrics, edge, response_headers
+from feira.http.routes import ENDPOINTS
+from feira.platform.domain.errors import NotFound, NotSignedIn, Unavailable
+from feira.platform.domain.permissions import Principal
+from feira.platform.runtime.telemetry import build_registry
+from feira.services.market import Market
+from feira.services.users.authentication import authenticate
+
+HANDLER_DEADLINE_S: Final = 15.0
+
+Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_http_app(
+    market: Market,
+    actors: Actors,
+    *,
+    readiness: Readiness | None = None,
+    registry: CollectorRegistry | None = None,
+    extra_routes: Iterable[web.AbstractRouteDef] = (),
+    sub_apps: Mapping[str, web.Application] | None = None,
+    endpoints: Iterable[Endpoint] = ENDPOINTS,
+) -> web.Application:
+    """Build the application; nothing is opened until it runs.
+
+    `extra_routes` are plain aiohttp routes (the socket); `sub_apps` are mounted under their prefix (the
+    sandbox provider). Both pass the same middleware, but have no deadline and no body limit but their own.
+    """
+    config = market.config
+    registry = registry or build_registry()
+    readiness = readiness or Readiness(store_probes(config))
+    endpoints = tuple(endpoints)
+    app = web.Application(
+        middlewares=[edge(HttpMetrics(registry), config.cors_origins)],
+        client_max_size=config.request_body_bytes_max,
+    )
+    app.on_response_prepare.append(response_headers(config.cors_origins))
+    app.add_routes(
+        [
+            _route(endpoint, serve(endpoint, market, actors))
+            if endpoint.service in config.services
+            else _route(endpoint, _refuse(endpoint))
+            for endpoint in endpoints
+        ]
+    )
+    app.add_routes(health_routes(config, readiness, registry))
+    app.add_routes(openapi.document_routes(endpoints, config))
+    app.add_routes(first_page.page_routes(config))
+    app.add_routes(extra_routes)
+    for prefix, sub_app in (sub_apps or {}).items():
+        app.add_subapp(prefix, sub_app)
+    return app
+
+
+def serve(endpoint: Endpoint, market: Market, actors: Actors) -> Route:
+    """Make an aiohttp handler of an endpoint: authenticate, read the body, run it, all within the deadline."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        deadline = asyncio.timeout(HANDLER_DEADLINE_S)
+        try:
+            async with deadline:
+                caller = await authenticate_request(market, request)
+                call = Call(
+                    request=request,
+                    market=market,
+                    actors=actors,
+                    caller=caller,
+                    raw_body=await read_body(
+                        request,
+                        bytes_max=market.config.request_body_bytes_max,
+                        as_json=endpoint.body_type is not None,
+                    ),
+                )
+                return await endpoint(call)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise Unavailable(
+                "request.timed_out",
+                "This took too long and its outcome is unknown; "
+                "repeat it with the same Idempotency-Key.",
+                retry_after_s=2,
+            ) from error
+
+    return handle
+
+
+async def authenticate_request(market: Market, request: web.Request) -> Principal | None:
+    """Tell who is asking; None when no Authorization came.
+
+    Raises:
+        NotSignedIn: the header is there and no good, whatever the route.
+    """
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    # Header bytes beyond ASCII arrive as lone surrogates, which nothing further in could encode.
+    if scheme.lower() != "bearer" or not token or not token.isascii():
+        raise NotSignedIn(
+            "auth.token_invalid", "Send the access token as `Authorization: Bearer TOKEN`."
+        )
+    authenticated = await authenticate(market, token)
+    structlog.contextvars.bind_contextvars(user_id=str(authenticated.principal.user_id))
+    return authenticated.principal
+
+
+def _route(endpoint: Endpoint, handler: Route) -> web.RouteDef:
+    # `web.get` lets HEAD in as well.
+    if endpoint.method == "GET":
+        return web.get(endpoint.path, handler)
+    return web.route(endpoint.method, endpoint.path, handler)
+
+
+def _refuse(endpoint: Endpoint) -> Route:
+    async def refuse(_request: web.Request) -> web.StreamResponse:
+        raise NotFound(
+            "route.not_served_here",
+            f"This node does not serve {endpoint.service}; ask one that does.",
+        )
+
+    return refuse
