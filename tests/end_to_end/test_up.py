@@ -68,8 +68,11 @@ async def market(data_dir: Path) -> AsyncIterator[Market]:
     started = await up(data_dir, 0)
     yield started
     if started.process.returncode is None:
+        children = list(started.children())
         started.process.kill()
         await started.end()
+        # PostgreSQL still tidies its folder, which the next fixture removes.
+        assert await until_gone(children) == []
 
 
 async def up(data_dir: Path, *arguments: object) -> Market:
