@@ -3,7 +3,8 @@
 import argparse
 import os
 
-from feira.platform.runtime.config import Config, describe_config
+from feira.platform.runtime.config import Config
+from feira.platform.runtime.config_report import describe_config
 
 
 def run(config: Config, args: argparse.Namespace) -> int:

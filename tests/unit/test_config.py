@@ -8,10 +8,10 @@ from feira.platform.runtime.config import (
     SECRET_SETTINGS,
     Config,
     ConfigError,
-    describe_config,
     load_config,
     to_environment,
 )
+from feira.platform.runtime.config_report import describe_config
 
 PRODUCTION = {
     "FEIRA_ENVIRONMENT": "production",

@@ -6,33 +6,27 @@ the code reads the environment. Secrets are declared as such and never reach `re
 
 import os
 import socket
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import Meta, UnsetType
+from msgspec import Meta
+
+from feira.platform.runtime.config_source import (
+    ENVIRONMENT_PREFIX,
+    ConfigError,
+    read_environment,
+    read_file,
+)
+
+__all__ = ["Config", "ConfigError", "ServiceName", "load_config"]
 
 ServiceName = Literal["users", "products", "orders", "payments", "messaging", "notifications"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 ALL_SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
-ENVIRONMENT_PREFIX = "FEIRA_"
 MASK = "********"
-
-# Variables that carry the prefix without being settings: the command line's own.
-_NOT_SETTINGS = frozenset({"FEIRA_CONFIG", "FEIRA_CONTRACTS"})
-
-
-class ConfigError(Exception):
-    """A setting is unknown, missing or wrong. The message names it and says what it should be."""
-
-    def __init__(self, setting: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{setting}: {problem}. {remedy}")
-        self.setting = setting
-        self.problem = problem
-        self.remedy = remedy
 
 
 def _default_node_name() -> str:
@@ -160,12 +154,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = ()
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in _masked_values(self))
+        shown = ", ".join(f"{name}={value!r}" for name, value in masked_values(self))
         return f"Config({shown})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Without this, msgspec's own would hand secrets to a rich traceback."""
-        return _masked_values(self)
+        return masked_values(self)
 
     @property
     def s3_browser_url(self) -> str:
@@ -203,112 +197,25 @@ def load_config(environ: Mapping[str, str], file: Path | None = None) -> Config:
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown, missing or wrong.
     """
-    given = {**_read_file(file), **_read_environment(environ)}
+    names = setting_names()
+    given = {**read_file(file, names), **read_environment(environ, names)}
     values = {name: value for name, (value, _) in given.items()}
     config = _convert(values, {name: label for name, (_, label) in given.items()})
     _check_together(config, frozenset(values))
     return config
 
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting as `feira config` shows it; a secret's value is masked."""
-
-    name: str
-    meaning: str
-    default: str
-    value: str
-    source: Literal["default", "file", "environment"]
-    secret: bool
-
-
-def describe_config(config: Config, environ: Mapping[str, str], file: Path | None) -> list[Setting]:
-    """All settings in declared order, with the place each value came from."""
-    from_environment = _read_environment(environ)
-    from_file = _read_file(file)
-    described: list[Setting] = []
-    masked = dict(_masked_values(config))
-    for field in msgspec.structs.fields(Config):
-        name = field.name
-        source: Literal["default", "file", "environment"] = "default"
-        if name in from_environment:
-            source = "environment"
-        elif name in from_file:
-            source = "file"
-        described.append(
-            Setting(
-                name=name,
-                meaning=_meaning(field),
-                default=_shown(_default(field)),
-                value=_shown(masked[name]),
-                source=source,
-                secret=name in SECRET_SETTINGS,
-            )
-        )
-    return described
+def setting_names() -> frozenset[str]:
+    """Of all settings."""
+    return frozenset(field.name for field in msgspec.structs.fields(Config))
 
 
 def to_environment(config: Config) -> dict[str, str]:
     """The variables from which `load_config` reads this same config back; holds secrets."""
     return {
-        ENVIRONMENT_PREFIX + field.name.upper(): _shown(getattr(config, field.name))
+        ENVIRONMENT_PREFIX + field.name.upper(): setting_text(getattr(config, field.name))
         for field in msgspec.structs.fields(Config)
     }
-
-
-_Given = dict[str, tuple[Any, str]]
-
-
-def _field_names() -> frozenset[str]:
-    return frozenset(field.name for field in msgspec.structs.fields(Config))
-
-
-def _read_file(file: Path | None) -> _Given:
-    if file is None:
-        return {}
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ConfigError(str(file), reason, "Give a readable TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        # The parser's text may quote the line, and the line may be a secret: only its place is told.
-        place = str(error).rpartition("(")[2].rstrip(")") or "unknown place"
-        raise ConfigError(str(file), f"not TOML ({place})", "Mend that line") from None
-    names = _field_names()
-    for name in content:
-        if name not in names:
-            raise _unknown(f"{name} in {file}", name)
-    return {name: (value, f"{name} in {file}") for name, value in content.items()}
-
-
-def _read_environment(environ: Mapping[str, str]) -> _Given:
-    names = _field_names()
-    given: _Given = {}
-    for variable, text in environ.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _NOT_SETTINGS:
-            continue
-        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if name not in names or variable != variable.upper():
-            raise _unknown(variable, name)
-        given[name] = (_split(name, text), variable)
-    return given
-
-
-_LISTS = frozenset({"services", "cors_origins"})
-
-
-def _split(name: str, text: str) -> str | list[str]:
-    if name not in _LISTS:
-        return text
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _unknown(label: str, name: str) -> ConfigError:
-    import difflib
-
-    near = difflib.get_close_matches(name, _field_names(), n=1)
-    hint = f"Did you mean {near[0]}" if near else "`feira config` lists every setting"
-    return ConfigError(label, "unknown setting", hint)
 
 
 def _convert(values: dict[str, Any], labels: dict[str, str]) -> Config:
@@ -323,7 +230,7 @@ def _convert(values: dict[str, Any], labels: dict[str, str]) -> Config:
             )
         except msgspec.ValidationError as error:
             problem = "wrong value" if field.name in SECRET_SETTINGS else str(error)
-            raise ConfigError(label, problem, f"Should be: {_meaning(field)}") from None
+            raise ConfigError(label, problem, f"Should be: {setting_meaning(field.name)}") from None
     return Config(**values)
 
 
@@ -356,31 +263,22 @@ def _check_together(config: Config, given: frozenset[str]) -> None:
             )
 
 
-def _masked_values(config: Config) -> list[tuple[str, object]]:
+def masked_values(config: Config) -> list[tuple[str, object]]:
+    """Every setting; secrets that are set are replaced by a mask."""
     return [
         (name, MASK if name in SECRET_SETTINGS and value else value)
         for name, value in msgspec.structs.asdict(config).items()
     ]
 
 
-def _meaning(field: msgspec.structs.FieldInfo) -> str:
-    annotation = Config.__annotations__[field.name]
-    return (
-        next(meta.description for meta in annotation.__metadata__ if isinstance(meta, Meta)) or ""
-    )
+def setting_meaning(name: str) -> str:
+    """The setting's own sentence."""
+    metas = Config.__annotations__[name].__metadata__
+    return next(meta.description for meta in metas if isinstance(meta, Meta)) or ""
 
 
-def _default(field: msgspec.structs.FieldInfo) -> object:
-    if field.default is not msgspec.NODEFAULT:
-        return field.default
-    if field.default_factory is not msgspec.NODEFAULT and not isinstance(
-        field.default_factory, UnsetType
-    ):
-        return field.default_factory()
-    return ""
-
-
-def _shown(value: object) -> str:
+def setting_text(value: object) -> str:
+    """As the environment would say it."""
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return str(value)
