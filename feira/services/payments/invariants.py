@@ -1,0 +1,42 @@
+"""What must always be true of the money, each a query that gives no rows. Run in tests, and on request by operators."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from feira.sql.loader import Connection, fetch_all, load_queries
+
+SQL = load_queries("ledger")
+
+_PREFIX: Final = "invariant_"
+INVARIANTS: Final = tuple(name.removeprefix(_PREFIX) for name in SQL if name.startswith(_PREFIX))
+
+# Enough to see what is wrong; a broken rule may be broken in every row.
+FINDINGS_MAX: Final = 100
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One row that breaks an invariant. `subject` is a currency, key, account, order, payment or refund."""
+
+    invariant: str
+    subject: str
+    detail: str
+
+
+class _Broken(msgspec.Struct, frozen=True, kw_only=True):
+    subject: str
+    detail: str
+
+
+async def check(con: Connection) -> list[Finding]:
+    """Check every invariant on one snapshot; at most `FINDINGS_MAX` findings come back."""
+    findings: list[Finding] = []
+    async with con.transaction(isolation="repeatable_read", readonly=True):
+        for name in INVARIANTS:
+            broken = await fetch_all(con, SQL[_PREFIX + name], _Broken)
+            findings += [
+                Finding(invariant=name, subject=row.subject, detail=row.detail) for row in broken
+            ]
+    return findings[:FINDINGS_MAX]

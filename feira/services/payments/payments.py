@@ -1,0 +1,188 @@
+r"""Payments: one for each order group, made at a provider whose page the buyer pays on.
+
+    created --ensure_intent--> pending --> captured
+       |                        |   \--> failed (declined) --> captured
+       '-----------------------'-- canceled
+
+`outcomes` moves them by what the provider says. The provider is never called inside a transaction: the row is
+committed, then the call is made with a key made of the row's id, then the answer is committed. Dying
+between any two of these is healed by doing it again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid5
+
+import msgspec
+
+from feira.platform.domain.errors import NotFound, Unavailable
+from feira.platform.domain.ids import OrderGroupId, PaymentId, UserId
+from feira.platform.domain.jobs import CancelPaymentIntent, CreatePaymentIntent
+from feira.platform.domain.money import require_currency
+from feira.platform.domain.permissions import Principal, Role, is_allowed
+from feira.platform.gateways.payments.port import Intent
+from feira.services.market import Market
+from feira.services.payments.rows import SQL, PaymentState
+from feira.sql.database import Tx
+from feira.sql.loader import Connection, fetch_one
+
+# Long enough for the request that opened the payment to make the call itself.
+_CREATE_INTENT_AFTER: Final = timedelta(seconds=20)
+# Part of every key that a provider gets from us: it must never change.
+_KEYS: Final = UUID("0198f2c4-7e5a-7c31-9c44-4d3a5f1b6e02")
+
+
+class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """`payment_page_url` is where the buyer pays, null while there is nothing to pay or no page yet."""
+
+    id: PaymentId
+    group_id: OrderGroupId
+    state: PaymentState
+    amount_minor: int
+    refunded_minor: int
+    currency: str
+    decline_code: str
+    payment_page_url: str | None
+    created_at: datetime
+    captured_at: datetime | None
+
+
+class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment, its buyer, and what was given back of it."""
+
+    id: PaymentId
+    group_id: OrderGroupId
+    buyer_id: UserId
+    gateway: str | None
+    gateway_reference: str | None
+    payment_page_url: str | None
+    currency: str
+    amount_minor: int
+    refunded_minor: int
+    state: PaymentState
+    decline_code: str
+    created_at: datetime
+    captured_at: datetime | None
+
+    @property
+    def view(self) -> PaymentView:
+        return PaymentView(
+            id=self.id,
+            group_id=self.group_id,
+            state=self.state,
+            amount_minor=self.amount_minor,
+            refunded_minor=self.refunded_minor,
+            currency=self.currency,
+            decline_code=self.decline_code,
+            payment_page_url=self.payment_page_url if self.state in {"pending", "failed"} else None,
+            created_at=self.created_at,
+            captured_at=self.captured_at,
+        )
+
+
+def outside_key(operation: str, local_id: UUID, attempt: int = 1) -> str:
+    """The idempotency key of an outside call: the same effect always has the same key."""
+    return str(uuid5(_KEYS, f"{operation}:{local_id}:{attempt}"))
+
+
+async def open_payment(
+    tx: Tx, group_id: OrderGroupId, amount_minor: int, currency: str
+) -> PaymentId:
+    """Open the payment of a group. `ensure_intent` after the commit, or a job if that is never reached, does the rest."""
+    assert amount_minor > 0, "a checkout costs something"
+    require_currency(currency)
+    payment_id = PaymentId(
+        await tx.con.fetchval(SQL["insert_payment"], group_id, amount_minor, currency)
+    )
+    tx.enqueue(
+        CreatePaymentIntent(payment=payment_id),
+        run_at=tx.now + _CREATE_INTENT_AFTER,
+        dedup=f"create_intent:{payment_id}",
+    )
+    return payment_id
+
+
+async def ensure_intent(market: Market, payment_id: PaymentId) -> PaymentView:
+    """Make sure that the provider knows the payment, and return it with its page. Safe to repeat and to race.
+
+    Raises:
+        NotFound: `payment.not_found`.
+        Unavailable: the provider or the database is away; the job tries again.
+        Rejected: the provider refuses the payment as such.
+    """
+    async with market.database.connection() as con:
+        payment = await load_payment(con, payment_id)
+        if payment.gateway_reference is not None or payment.state != "created":
+            return payment.view
+        gateway = await con.fetchval(SQL["pin_gateway"], payment_id, market.payments.name)
+    require_same_gateway(market, gateway)
+    intent = await market.payments.create_intent(
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        return_url=f"{market.config.public_url}/payments/{payment_id}",
+        metadata={"payment": str(payment_id), "group": str(payment.group_id)},
+        idempotency_key=outside_key("create_intent", payment_id),
+    )
+
+    async def keep(tx: Tx) -> PaymentView:
+        await _keep_intent(tx, payment_id, intent)
+        return (await load_payment(tx.con, payment_id)).view
+
+    return await market.database.transact(keep)
+
+
+async def load_payment(con: Connection, payment_id: PaymentId) -> PaymentRow:
+    """Read a payment.
+
+    Raises:
+        NotFound: `payment.not_found`.
+    """
+    payment = await fetch_one(con, SQL["read_payment"], PaymentRow, payment_id)
+    if payment is None:
+        raise _not_found()
+    return payment
+
+
+async def load_readable_payment(
+    con: Connection, principal: Principal, payment_id: PaymentId
+) -> PaymentRow:
+    """Read a payment as its buyer or as staff of the market.
+
+    Raises:
+        NotFound: `payment.not_found`, also for other people's payments.
+    """
+    payment = await load_payment(con, payment_id)
+    relations: frozenset[Role] = frozenset(
+        {"buyer"} if payment.buyer_id == principal.user_id else ()
+    )
+    if not is_allowed("order.read", principal, relations):
+        raise _not_found()
+    return payment
+
+
+def require_same_gateway(market: Market, gateway: str | None) -> None:
+    """Money is asked for and given back where it was first spoken of.
+
+    Raises:
+        Unavailable: `payment.gateway_gone`: this process is configured for another provider.
+    """
+    if gateway != market.payments.name:
+        raise Unavailable(
+            "payment.gateway_gone",
+            f"This payment was made at {gateway}, which this node is not configured for.",
+        )
+
+
+async def _keep_intent(tx: Tx, payment_id: PaymentId, intent: Intent) -> None:
+    state = await tx.con.fetchval(
+        SQL["store_intent"], payment_id, intent.reference, intent.payment_page_url
+    )
+    if state == "canceled":
+        # The checkout was given up during the call: what is open at the provider now must not stay payable.
+        tx.enqueue(CancelPaymentIntent(payment=payment_id))
+
+
+def _not_found() -> NotFound:
+    return NotFound("payment.not_found", "There is no such payment.")

@@ -1,0 +1,126 @@
+-- name: insert_payment
+-- Open the payment of an order group; a second one for the same group is refused by its unique key.
+INSERT INTO payments (group_id, amount_minor, currency) VALUES ($1::uuid, $2::bigint, $3::text) RETURNING id;
+
+-- name: pin_gateway
+-- Before the first call: say which provider this payment is made at, for good.
+UPDATE payments SET gateway = coalesce(gateway, $2::text) WHERE id = $1::uuid RETURNING gateway;
+
+-- name: read_payment
+-- A payment with its buyer and what was given back of it.
+SELECT
+    p.id, p.group_id, g.buyer_id, p.gateway, p.gateway_reference, p.payment_page_url, p.currency, p.amount_minor,
+    p.state, p.decline_code, p.created_at, p.captured_at,
+    coalesce((SELECT sum(r.amount_minor) FROM refunds AS r WHERE r.payment_id = p.id AND r.state = 'succeeded'), 0)::bigint
+        AS refunded_minor
+FROM payments AS p
+INNER JOIN order_groups AS g ON g.id = p.group_id
+WHERE p.id = $1::uuid;
+
+-- name: store_intent
+-- Keep what the provider calls the payment; it can be paid from now on.
+UPDATE payments
+SET gateway_reference = $2::text, payment_page_url = $3::text,
+    state = CASE state WHEN 'created' THEN 'pending' ELSE state END
+WHERE id = $1::uuid AND gateway_reference IS NULL
+RETURNING state;
+
+-- name: find_payment
+-- The payment that a provider's reference speaks of, unlocked.
+SELECT id, group_id FROM payments WHERE gateway_reference = $1::text;
+
+-- name: lock_group_orders
+-- Orders are locked before their payment, in the order of their ids.
+SELECT id AS order_id, total_minor FROM orders WHERE group_id = $1::uuid ORDER BY id FOR UPDATE;
+
+-- name: lock_order
+-- An order is locked before its payment.
+SELECT o.id AS order_id, o.group_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status::text AS status
+FROM orders AS o WHERE o.id = $1::uuid FOR UPDATE;
+
+-- name: lock_payment
+-- The parent of refunds: whoever sums them locks it first.
+SELECT id, group_id, gateway, gateway_reference, currency, amount_minor, fee_minor, state, decline_code
+FROM payments WHERE id = $1::uuid FOR UPDATE;
+
+-- name: lock_group_payment
+-- The one payment of a group, locked.
+SELECT id, group_id, gateway, gateway_reference, currency, amount_minor, fee_minor, state, decline_code
+FROM payments WHERE group_id = $1::uuid FOR UPDATE;
+
+-- name: store_captured
+-- The provider took the money.
+UPDATE payments SET state = 'captured', fee_minor = $2::bigint, decline_code = '', captured_at = now() WHERE id = $1::uuid;
+
+-- name: store_declined
+-- The provider refused; the buyer may try again.
+UPDATE payments SET state = 'failed', decline_code = $2::text WHERE id = $1::uuid;
+
+-- name: store_canceled
+-- No money will be taken.
+UPDATE payments SET state = 'canceled' WHERE id = $1::uuid;
+
+-- name: read_group_orders
+-- What each order of a group has of its payment.
+SELECT id AS order_id, total_minor FROM orders WHERE group_id = $1::uuid ORDER BY id;
+
+-- name: sum_refunds
+-- What was promised back and not refused, of an order and of its whole payment. The payment is locked.
+SELECT
+    coalesce(sum(amount_minor) FILTER (WHERE order_id = $2::uuid), 0)::bigint AS of_order_minor,
+    coalesce(sum(amount_minor) FILTER (WHERE order_id = $2::uuid AND state = 'succeeded'), 0)::bigint AS succeeded_of_order_minor,
+    coalesce(sum(amount_minor), 0)::bigint AS of_payment_minor
+FROM refunds WHERE payment_id = $1::uuid AND state <> 'failed';
+
+-- name: insert_refund
+-- Promise money back.
+INSERT INTO refunds (payment_id, order_id, amount_minor, reason) VALUES ($1::uuid, $2::uuid, $3::bigint, $4::text)
+RETURNING id;
+
+-- name: read_refund
+-- A refund with what the provider has to be told.
+SELECT
+    r.id, r.payment_id, r.order_id, r.amount_minor, p.currency, r.state, r.gateway_reference, p.gateway,
+    p.gateway_reference AS intent_reference
+FROM refunds AS r
+INNER JOIN payments AS p ON p.id = r.payment_id
+WHERE r.id = $1::uuid;
+
+-- name: find_refund
+-- The refund that a provider's reference speaks of, unlocked.
+SELECT id FROM refunds WHERE gateway_reference = $1::text;
+
+-- name: store_refund_reference
+-- Keep what the provider calls the refund.
+UPDATE refunds SET gateway_reference = $2::text WHERE id = $1::uuid AND gateway_reference IS NULL;
+
+-- name: finish_refund
+-- The refund came to its end. Its payment is locked.
+UPDATE refunds SET state = $2::text::refund_state, finished_at = now() WHERE id = $1::uuid;
+
+-- name: insert_webhook_event
+-- Keep what a provider told us; one that we know already gives no row.
+INSERT INTO webhook_events (provider, account, event_id, type, subject, body)
+VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::jsonb)
+ON CONFLICT (provider, account, event_id) DO NOTHING
+RETURNING true;
+
+-- name: read_webhook_event
+-- A stored event, to be handled.
+SELECT provider, account, event_id, type, subject, handled_at
+FROM webhook_events WHERE provider = $1::text AND account = $2::text AND event_id = $3::text;
+
+-- name: mark_webhook_handled
+-- The event's effect is committed with this.
+UPDATE webhook_events SET handled_at = now()
+WHERE provider = $1::text AND account = $2::text AND event_id = $3::text AND handled_at IS NULL;
+
+-- name: read_commission_rule
+-- The platform's rule that is valid now.
+SELECT basis_points, valid_from FROM commission_rules
+WHERE scope = 'platform' AND valid_from <= now()
+ORDER BY valid_from DESC, id DESC LIMIT 1;
+
+-- name: insert_commission_rule
+-- A rule that is valid from now on.
+INSERT INTO commission_rules (scope, basis_points) VALUES ('platform', $1::int);
