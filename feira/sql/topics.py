@@ -19,7 +19,7 @@ SQL = load_queries("topics")
 
 
 class TopicHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The last committed sequence number of a topic and the epoch of its log."""
+    """The last committed sequence number of a topic, and the epoch of the database's logs."""
 
     topic: str
     seq: int
@@ -69,13 +69,14 @@ async def append_events(con: Connection, emitted: list[tuple[Topic, Event]]) -> 
 
 
 async def read_head(con: Connection, topic: Topic) -> TopicHead:
-    """Return the topic's head; a topic that nothing was ever said on has sequence 0 and an empty epoch."""
+    """Return the topic's head; a topic that nothing was ever said on has sequence 0."""
     heads = await read_heads(con, [topic])
-    return heads[0] if heads else TopicHead(topic=str(topic), seq=0, epoch="")
+    assert len(heads) == 1, f"{topic} is there: whoever watches it was allowed to"
+    return heads[0]
 
 
 async def read_heads(con: Connection, topics: list[Topic]) -> list[TopicHead]:
-    """Return the heads of those of the topics that have one, in one query (the shared top check)."""
+    """Return the topics' heads in one query (the shared top check)."""
     return await fetch_all(
         con,
         SQL["read_heads"],

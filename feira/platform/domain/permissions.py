@@ -67,7 +67,7 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "order.complete": frozenset({"buyer", "support"}),
     "order.cancel": frozenset({"buyer", "owner", "staff", "support"}),
     "conversation.open": frozenset({"verified"}),
-    "conversation.read": frozenset({"member", "support"}),
+    "conversation.read": frozenset({"member"}),
     "conversation.send": frozenset({"member"}),
     "ledger.read": frozenset({"finance", "admin"}),
     "jobs.read": frozenset({"support", "finance", "admin"}),

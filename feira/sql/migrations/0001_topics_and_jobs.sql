@@ -3,21 +3,26 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE EXTENSION IF NOT EXISTS unaccent;
 CREATE EXTENSION IF NOT EXISTS citext;
 
-CREATE FUNCTION new_epoch() RETURNS text LANGUAGE sql VOLATILE
-RETURN substr(replace(gen_random_uuid()::text, '-', ''), 1, 12);
+-- Names this history of all logs. A restore from a backup sets a new one, so that clients that have seen
+-- events the restore lost start over instead of waiting for sequence numbers that now mean something else.
+CREATE TABLE log_epoch (
+    only_row boolean PRIMARY KEY DEFAULT true CONSTRAINT log_epoch_one_row CHECK (only_row),
+    epoch text NOT NULL DEFAULT substr(replace(gen_random_uuid()::text, '-', ''), 1, 12)
+);
+INSERT INTO log_epoch DEFAULT VALUES;
 
--- One counter a topic. Its row lock orders the topic's writers; its epoch changes when a log is rebuilt or restored.
+-- One counter a topic; its row lock orders the topic's writers.
 CREATE TABLE topics (
     topic text PRIMARY KEY,
-    seq bigint NOT NULL CONSTRAINT topics_seq_positive CHECK (seq > 0),
-    epoch text NOT NULL DEFAULT new_epoch()
+    seq bigint NOT NULL CONSTRAINT topics_seq_positive CHECK (seq > 0)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE topic_events (
     topic text NOT NULL,
     seq bigint NOT NULL,
     at timestamptz NOT NULL,
-    body jsonb NOT NULL,
+    -- json, not jsonb: a replay sends the very bytes that were pushed.
+    body json NOT NULL,
     PRIMARY KEY (topic, seq)
 );
 
@@ -48,7 +53,8 @@ CREATE TABLE jobs (
 ) WITH (fillfactor = 70);
 CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'ready';
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state IN ('queued', 'running');
-CREATE INDEX jobs_dead ON jobs (finished_at) WHERE state = 'dead';
+-- Dead letters by age, and what is old enough to be forgotten.
+CREATE INDEX jobs_finished ON jobs (state, finished_at, id) WHERE state IN ('done', 'dead');
 
 -- A schedule fires once per slot, however many workers tick.
 CREATE TABLE schedule_fires (

@@ -8,7 +8,6 @@ CREATE TABLE conversations (
     shop_id uuid NOT NULL REFERENCES shops,
     buyer_id uuid NOT NULL REFERENCES users,
     seq bigint NOT NULL DEFAULT 0 CONSTRAINT conversations_seq_not_negative CHECK (seq >= 0),
-    epoch text NOT NULL DEFAULT new_epoch(),
     last_message_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT conversations_subject_whole CHECK ((subject_kind IS NULL) = (subject_id IS NULL))
@@ -32,7 +31,7 @@ CREATE TABLE messages (
     sender_id uuid NOT NULL REFERENCES users,
     -- Chosen by the sender's device: however often a message is resent, it is there once.
     client_id uuid NOT NULL,
-    body jsonb NOT NULL,
+    body json NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (conversation_id, seq),
     CONSTRAINT messages_once_per_client_id UNIQUE (conversation_id, sender_id, client_id)

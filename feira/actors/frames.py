@@ -1,0 +1,68 @@
+"""Pushed messages, encoded once per encoding however many watchers they go to."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from feira.platform.domain.events import LoggedEvent
+from feira.platform.domain.topics import Topic
+
+Encoding = Literal["json", "msgpack"]
+
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+
+
+class Frame(NamedTuple):
+    """`count` encoded messages, ready to be joined with others: JSON by line feeds, MessagePack back to back."""
+
+    data: bytes
+    count: int
+
+
+def encode_message(message: Any, encoding: Encoding) -> Frame:
+    """Encode one message of the protocol."""
+    if encoding == "json":
+        return Frame(_json.encode(message), 1)
+    # Bodies are kept as JSON text; MessagePack clients get them as real maps.
+    return Frame(_msgpack.encode(msgspec.json.decode(_json.encode(message))), 1)
+
+
+class PushFrames:
+    """One message to push."""
+
+    __slots__ = ("_encoded", "_message")
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+        self._encoded: dict[Encoding, Frame] = {}
+
+    def encoded(self, encoding: Encoding) -> Frame:
+        frame = self._encoded.get(encoding)
+        if frame is None:
+            frame = self._encoded[encoding] = encode_message(self._message, encoding)
+        return frame
+
+
+class EventFrames:
+    """Consecutive events of a topic."""
+
+    __slots__ = ("_encoded", "_events", "_topic")
+
+    def __init__(self, topic: Topic, events: list[LoggedEvent]) -> None:
+        self._topic = str(topic)
+        self._events = events
+        self._encoded: dict[Encoding, Frame] = {}
+
+    def encoded(self, encoding: Encoding) -> Frame:
+        frame = self._encoded.get(encoding)
+        if frame is None:
+            separator = b"\n" if encoding == "json" else b""
+            data = separator.join(encode_message(self._message(event), encoding).data for event in self._events)
+            frame = self._encoded[encoding] = Frame(data, len(self._events))
+        return frame
+
+    def _message(self, event: LoggedEvent) -> dict[str, Any]:
+        return {"event": {"topic": self._topic, "seq": event.seq, "at": event.at, "body": event.body}}

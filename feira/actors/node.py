@@ -1,0 +1,275 @@
+"""This node's actors: made on demand, put away when idle, woken by commits, the bus and the top check."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, TypeVar, cast
+
+import msgspec
+import redis.asyncio as redis
+import structlog
+
+from feira.actors import metrics
+from feira.actors.conversation import ConversationActor, MoveCursor, Post
+from feira.actors.frames import PushFrames
+from feira.actors.inbox import InboxActor
+from feira.actors.order import CommandOrder, OrderActor
+from feira.actors.presence import Presence
+from feira.actors.topic import (
+    CheckHead,
+    Committed,
+    Ephemeral,
+    Position,
+    Subscribe,
+    Subscription,
+    TopicActor,
+    Watcher,
+)
+from feira.platform.domain.errors import FeiraError, Unavailable
+from feira.platform.domain.events import TopicBatch
+from feira.platform.domain.ids import ConversationId, OrderId, UserId
+from feira.platform.domain.orders import OrderCommand
+from feira.platform.domain.permissions import Principal
+from feira.platform.domain.topics import (
+    Topic,
+    conversation_topic,
+    inbox_topic,
+    order_topic,
+    parse_topic,
+)
+from feira.platform.runtime.announcer import Announcer, EventsMessage, decode_bus_message
+from feira.platform.runtime.bus import Bus
+from feira.platform.runtime.tasks import TaskOwner
+from feira.services.messaging.messages import NewMessage, PostedMessage, WantedCursor
+from feira.services.orders.orders import OrderView
+from feira.sql.database import Database
+from feira.sql.topics import read_heads
+
+log = structlog.get_logger("feira.actors")
+
+T = TypeVar("T")
+
+TOP_CHECK_EVERY_S: Final = 3.0
+TOP_CHECK_TOPICS_MAX: Final = 5_000
+PASSIVATE_EVERY_S: Final = 30.0
+PASSIVATE_AFTER_S: Final = 120.0
+ACTORS_MAX: Final = 100_000
+COMMAND_TIMEOUT_S: Final = 10.0
+
+
+class Node:
+    """Implements `actors.Actors`, and what sockets need beyond it."""
+
+    def __init__(self, *, database: Database, bus: Bus, announcer: Announcer, client: redis.Redis) -> None:
+        self.database = database
+        self.bus = bus
+        self.tasks = TaskOwner()
+        self._announcer = announcer
+        self._actors: dict[Topic, TopicActor] = {}
+        self.presence = Presence(
+            client, node_name=announcer.node_name, tasks=self.tasks, changed=self._presence_changed
+        )
+        announcer.hear_locally(self._hear)
+
+    def start(self) -> None:
+        """Begin to listen and to keep house."""
+        self.bus.start_receiving(self._receive, self._check_all_soon)
+        self.tasks.start(self._top_check_for_ever(), name="top-check")
+        self.tasks.start(self._passivate_for_ever(), name="passivation")
+        self.tasks.start(self.presence.renew_for_ever(), name="presence-renewal")
+
+    async def close(self) -> None:
+        await self.tasks.close()
+
+    # Commands (the `Actors` protocol).
+
+    async def command_order(
+        self, principal: Principal, order: OrderId, command: OrderCommand, *, idempotency_key: str
+    ) -> OrderView:
+        """Carry out a command on an order; see `orders.execute` for what it raises."""
+        answer: asyncio.Future[OrderView] = asyncio.get_running_loop().create_future()
+        self._actor(order_topic(order)).tell(
+            CommandOrder(principal=principal, command=command, idempotency_key=idempotency_key, answer=answer)
+        )
+        return await _answered(answer)
+
+    async def post_message(
+        self, principal: Principal, conversation: ConversationId, message: NewMessage
+    ) -> PostedMessage:
+        """Say something in a conversation; returns after the commit.
+
+        Raises:
+            NotFound: `conversation.not_found`: also for conversations of others.
+            Unavailable: not accepted, or the outcome is unknown; send the same `client_id` again.
+        """
+        return await _answered(self.post_message_soon(principal, conversation, message))
+
+    def post_message_soon(
+        self, principal: Principal, conversation: ConversationId, message: NewMessage
+    ) -> asyncio.Future[PostedMessage]:
+        """The same without waiting: messages posted one after the other keep their order."""
+        answer: asyncio.Future[PostedMessage] = asyncio.get_running_loop().create_future()
+        self._actor(conversation_topic(conversation)).tell(
+            Post(sender=principal.user_id, message=message, answer=answer)
+        )
+        return answer
+
+    async def move_cursor(self, conversation: ConversationId, wanted: WantedCursor) -> None:
+        """Record how far a member has read or received; others are told, a cursor never moves back."""
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._actor(conversation_topic(conversation)).tell(MoveCursor(wanted=wanted, answer=answer))
+        await _answered(answer)
+
+    def typing(self, principal: Principal, conversation: ConversationId) -> None:
+        """Tell the other members; only members who watch the conversation may."""
+        actor = self._actors.get(conversation_topic(conversation))
+        if isinstance(actor, ConversationActor) and any(
+            watcher.user_id == principal.user_id for watcher in actor.watchers
+        ):
+            actor.typing(principal.user_id)
+
+    # Watching.
+
+    async def subscribe(self, topic: Topic, watcher: Watcher, position: Position | None) -> Subscription:
+        """Have `watcher` pushed everything after what the returned subscription tells. Rights were checked before."""
+        answer: asyncio.Future[Subscription] = asyncio.get_running_loop().create_future()
+        self._actor(topic).tell(Subscribe(watcher=watcher, position=position, answer=answer))
+        return await _answered(answer)
+
+    def unsubscribe(self, topic: Topic, watcher: Watcher) -> None:
+        actor = self._actors.get(topic)
+        if actor is not None:
+            actor.unsubscribe(watcher)
+
+    # Telling.
+
+    def announce(self, batch: TopicBatch) -> None:
+        """Tell the other nodes of committed messages."""
+        self._announcer.announce_elsewhere(batch)
+
+    def announce_ephemeral(self, topic: Topic, message: object, *, origin: UserId | None = None) -> None:
+        self._announcer.announce_ephemeral(topic, message, origin=origin)
+
+    def push_unread(self, user: UserId, conversation: ConversationId, *, seq: int, unread: int) -> None:
+        """Tell all devices of a user how much of a conversation is unread. A hint that the next one replaces."""
+        message = {"unread": {"conversation": conversation, "seq": seq, "unread": unread}}
+        topic = inbox_topic(user)
+        self._tell_if_active(topic, Ephemeral(PushFrames(message), None))
+        self._announcer.announce_ephemeral(topic, message)
+
+    def _presence_changed(self, topic: Topic, user: UserId, online: bool) -> None:  # noqa: FBT001
+        message = {"presence": {"topic": str(topic), "user": user, "online": online}}
+        self._tell_if_active(topic, Ephemeral(PushFrames(message), user))
+        self._announcer.announce_ephemeral(topic, message, origin=user)
+
+    # Actors.
+
+    def _actor(self, topic: Topic) -> TopicActor:
+        actor = self._actors.get(topic)
+        if actor is None:
+            if len(self._actors) >= ACTORS_MAX:
+                raise Unavailable("node.full", "This server has too much to do; please try again.", retry_after_s=2)
+            actor = self._actors[topic] = self._make(topic)
+            metrics.ACTIVATIONS.labels(topic.kind).inc()
+            metrics.ACTIVE.labels(topic.kind).inc()
+        return actor
+
+    def _make(self, topic: Topic) -> TopicActor:
+        match topic.kind:
+            case "conversation":
+                return ConversationActor(cast("ConversationId", topic.id), node=self)
+            case "order":
+                return OrderActor(cast("OrderId", topic.id), node=self)
+            case "inbox":
+                return InboxActor(cast("UserId", topic.id), node=self)
+            case "shop" | "product" | "ops":
+                return TopicActor(topic, database=self.database, bus=self.bus, tasks=self.tasks)
+
+    def _tell_if_active(self, topic: Topic, mail: Committed | CheckHead | Ephemeral) -> None:
+        actor = self._actors.get(topic)
+        if actor is None:
+            return
+        try:
+            actor.tell(mail)
+        except Unavailable:
+            # Nothing durable is lost: the next top check makes up for it.
+            log.warning("actor_overloaded", topic=str(topic))
+
+    def _hear(self, batch: TopicBatch) -> None:
+        self._tell_if_active(batch.topic, Committed(batch))
+
+    def _receive(self, topic_name: str, payload: bytes) -> None:
+        if not topic_name:
+            return
+        try:
+            topic = parse_topic(topic_name)
+            message = decode_bus_message(payload)
+        except (FeiraError, msgspec.MsgspecError) as error:
+            # Another version's message during a rolling deploy: the top check tells what it said.
+            log.warning("bus_message_unknown", topic=topic_name[:80], error=str(error)[:200])
+            return
+        if message.node == self._announcer.node_name:
+            return
+        if isinstance(message, EventsMessage):
+            self._tell_if_active(topic, Committed(message.batch(topic)))
+        else:
+            frames = PushFrames(msgspec.Raw(message.message))
+            self._tell_if_active(topic, Ephemeral(frames, None if message.origin is None else UserId(message.origin)))
+
+    # Housekeeping.
+
+    def _check_all_soon(self) -> None:
+        """The bus was away: whatever it would have said meanwhile is in Postgres."""
+        self.tasks.start(self._check_heads(), name="top-check-now")
+
+    async def _top_check_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TOP_CHECK_EVERY_S)
+            await self._check_heads()
+
+    async def _check_heads(self) -> None:
+        """One query over every watched topic: catches a last message that the bus lost."""
+        watched = [topic for topic, actor in self._actors.items() if actor.watchers]
+        for start in range(0, len(watched), TOP_CHECK_TOPICS_MAX):
+            chunk = watched[start : start + TOP_CHECK_TOPICS_MAX]
+            try:
+                async with self.database.connection() as con:
+                    heads = await read_heads(con, chunk)
+            except FeiraError as error:
+                log.warning("top_check_failed", error=error.code)
+                return
+            for head in heads:
+                topic = parse_topic(head.topic)
+                actor = self._actors.get(topic)
+                if actor is not None and actor.is_behind(head):
+                    self._tell_if_active(topic, CheckHead(head))
+
+    async def _passivate_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(PASSIVATE_EVERY_S)
+            await self.passivate(older_than_s=PASSIVATE_AFTER_S)
+
+    async def passivate(self, *, older_than_s: float) -> None:
+        """Put away actors without watchers or mail that were not used for so long."""
+        limit = time.monotonic() - older_than_s
+        idle = [
+            topic
+            for topic, actor in self._actors.items()
+            if actor.is_idle and not actor.watchers and actor.used_at <= limit
+        ]
+        for topic in idle:
+            del self._actors[topic]
+            metrics.PASSIVATIONS.labels(topic.kind).inc()
+            metrics.ACTIVE.labels(topic.kind).dec()
+        await self.bus.unwatch([str(topic) for topic in idle])
+
+
+async def _answered(answer: asyncio.Future[T]) -> T:
+    try:
+        async with asyncio.timeout(COMMAND_TIMEOUT_S):
+            return await answer
+    except TimeoutError:
+        raise Unavailable(
+            "actor.timeout", "This took too long and may still happen; repeat it with the same key.", retry_after_s=1
+        ) from None

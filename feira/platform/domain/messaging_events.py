@@ -1,0 +1,24 @@
+"""What is said on conversations, and what inboxes hear of them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from feira.platform.domain.events import Event
+from feira.platform.domain.ids import ConversationId, ShopId, UserId
+
+
+class MessagePosted(Event, tag="message"):
+    """A message in a conversation's log. Its `seq` and time stand on the logged event."""
+
+    sender: UserId
+    client_id: UUID
+    text: str
+
+
+class ConversationOpened(Event, tag="conversation.opened"):
+    """On every member's inbox: there is a new conversation."""
+
+    conversation: ConversationId
+    shop: ShopId
+    buyer: UserId

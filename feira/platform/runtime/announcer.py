@@ -1,0 +1,80 @@
+"""Telling every node what was committed: this process's own watchers at once, the others over the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from feira.platform.domain.events import LoggedEvent, TopicBatch
+from feira.platform.domain.ids import UserId
+from feira.platform.domain.topics import Topic
+from feira.platform.runtime.bus import Bus
+
+
+class EventsMessage(msgspec.Struct, frozen=True, array_like=True, tag="events"):
+    """On the bus: consecutive committed events of the channel's topic. Bodies are JSON text."""
+
+    node: str
+    epoch: str
+    events: list[tuple[int, datetime, bytes]]
+
+    def batch(self, topic: Topic) -> TopicBatch:
+        events = [LoggedEvent(seq=seq, at=at, body=msgspec.Raw(body)) for seq, at, body in self.events]
+        return TopicBatch(topic=topic, epoch=self.epoch, events=events)
+
+
+class EphemeralMessage(msgspec.Struct, frozen=True, array_like=True, tag="ephemeral"):
+    """On the bus: a protocol message (JSON) that is never stored. `origin` need not hear of it."""
+
+    node: str
+    origin: UUID | None
+    message: bytes
+
+
+BusMessage = EventsMessage | EphemeralMessage
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[BusMessage] = msgspec.msgpack.Decoder(BusMessage)
+
+
+def decode_bus_message(payload: bytes) -> BusMessage:
+    """Decode what a node published.
+
+    Raises:
+        msgspec.MsgspecError: not a message of this version.
+    """
+    return _decoder.decode(payload)
+
+
+class Announcer:
+    """One a process; the database calls it after every commit."""
+
+    def __init__(self, bus: Bus, node_name: str) -> None:
+        self._bus = bus
+        self.node_name = node_name
+        self._hear_locally: Callable[[TopicBatch], None] | None = None
+
+    def hear_locally(self, hear: Callable[[TopicBatch], None]) -> None:
+        """Have this process's own actors told without the detour."""
+        self._hear_locally = hear
+
+    def announce(self, batches: list[TopicBatch]) -> None:
+        """Tell everybody of committed events. Never before the commit, never blocking."""
+        for batch in batches:
+            if self._hear_locally is not None:
+                self._hear_locally(batch)
+            self.announce_elsewhere(batch)
+
+    def announce_elsewhere(self, batch: TopicBatch) -> None:
+        """Tell the other nodes."""
+        events = [(event.seq, event.at, bytes(event.body)) for event in batch.events]
+        message = EventsMessage(node=self.node_name, epoch=batch.epoch, events=events)
+        self._bus.publish(str(batch.topic), _encoder.encode(message))
+
+    def announce_ephemeral(self, topic: Topic, message: Any, *, origin: UserId | None = None) -> None:
+        """Tell the other nodes something that passes by."""
+        wire = EphemeralMessage(node=self.node_name, origin=origin, message=msgspec.json.encode(message))
+        self._bus.publish(str(topic), _encoder.encode(wire))

@@ -1,0 +1,1 @@
+"""Conversations between a buyer and a shop: membership, the message log, cursors."""

@@ -1,0 +1,157 @@
+"""Opening, listing and belonging to conversations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, cast
+from uuid import UUID
+
+import msgspec
+
+from feira.platform.domain.errors import InvalidInput, NotFound
+from feira.platform.domain.ids import ConversationId, OrderId, ProductId, ShopId, UserId
+from feira.platform.domain.messaging_events import ConversationOpened
+from feira.platform.domain.permissions import Principal, require
+from feira.platform.domain.topics import inbox_topic
+from feira.services.messaging.messages import SQL, not_a_conversation
+from feira.services.orders.access import order_roles
+from feira.sql.database import Tx
+from feira.sql.loader import Connection, fetch_all, fetch_one
+
+
+class OpenConversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Talk to a shop, about one of its products or an order, or about nothing in particular."""
+
+    shop: ShopId
+    product: ProductId | None = None
+    order: OrderId | None = None
+
+
+class MemberView(msgspec.Struct, frozen=True, kw_only=True):
+    """A member and how far they have read and received."""
+
+    user_id: UserId
+    display_name: str
+    read_seq: int
+    delivered_seq: int
+    last_seen_at: datetime | None
+
+
+class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation in somebody's list; `unread` is theirs."""
+
+    id: ConversationId
+    shop_id: ShopId
+    shop_name: str
+    buyer_id: UserId
+    buyer_name: str
+    subject_kind: Literal["product", "order"] | None
+    subject_id: UUID | None
+    subject_title: str | None
+    seq: int
+    read_seq: int
+    unread: int
+    active_at: datetime
+    last_message: msgspec.Raw | None
+
+
+class _Row(msgspec.Struct, frozen=True, kw_only=True):
+    id: ConversationId
+    shop_id: ShopId
+    shop_name: str
+    buyer_id: UserId
+    buyer_name: str
+    subject_kind: Literal["product", "order"] | None
+    subject_id: UUID | None
+    subject_title: str | None
+    seq: int
+    read_seq: int
+    active_at: datetime
+    last_message: msgspec.Raw | None
+
+
+class _OrderParties(msgspec.Struct, frozen=True, kw_only=True):
+    buyer_id: UserId
+    shop_id: ShopId
+
+
+async def open_conversation(tx: Tx, principal: Principal, wanted: OpenConversation) -> ConversationId:
+    """Open a conversation with a shop, or return the one that these two already have about the same thing.
+
+    Raises:
+        InvalidInput: `conversation.two_subjects`.
+        NotFound: the shop, product or order is not there for this user.
+        NotAllowed: see `permissions.require`.
+    """
+    require("conversation.open", principal)
+    if wanted.product is not None and wanted.order is not None:
+        raise InvalidInput(
+            "conversation.two_subjects", "A conversation is about a product or an order, not both.", field="$.order"
+        )
+    buyer, kind, subject = principal.user_id, None, None
+    if wanted.order is not None:
+        buyer = await _buyer_of_order(tx.con, principal, wanted.shop, wanted.order)
+        kind, subject = "order", wanted.order
+    else:
+        if not await tx.con.fetchval(SQL["is_open_shop"], wanted.shop):
+            raise NotFound("shop.not_found", "There is no such shop.", field="$.shop")
+        if wanted.product is not None:
+            if not await tx.con.fetchval(SQL["is_product_of_shop"], wanted.product, wanted.shop):
+                raise NotFound("product.not_found", "This shop has no such product.", field="$.product")
+            kind, subject = "product", wanted.product
+    dedup = f"{wanted.shop}:{buyer}:{kind or ''}:{subject or ''}"
+    created = await tx.con.fetchval(SQL["insert_conversation"], wanted.shop, buyer, kind, subject, dedup)
+    if created is None:
+        found = await tx.con.fetchval(SQL["find_conversation"], dedup)
+        assert found is not None, "what the insert ran into is there"
+        return ConversationId(cast("UUID", found))
+    conversation = ConversationId(cast("UUID", created))
+    members = await tx.con.fetch(SQL["insert_members"], conversation, buyer, wanted.shop)
+    for member in members:
+        tx.emit(
+            inbox_topic(UserId(member["user_id"])),
+            ConversationOpened(conversation=conversation, shop=wanted.shop, buyer=buyer),
+        )
+    return conversation
+
+
+async def _buyer_of_order(con: Connection, principal: Principal, shop: ShopId, order: OrderId) -> UserId:
+    require_relation = await order_roles(con, order, principal)
+    parties = await fetch_one(con, SQL["order_parties"], _OrderParties, order)
+    if parties is None or parties.shop_id != shop or not require_relation:
+        raise NotFound("order.not_found", "There is no such order with this shop among yours.", field="$.order")
+    return parties.buyer_id
+
+
+async def list_conversations(
+    con: Connection, user: UserId, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[ConversationView]:
+    """Return a user's conversations, the most recently active first, after a keyset position."""
+    at, identifier = before or (None, None)
+    rows = await fetch_all(con, SQL["list_conversations"], _Row, user, at, identifier, limit, None)
+    return [_view(row) for row in rows]
+
+
+async def read_conversation(con: Connection, user: UserId, conversation: ConversationId) -> ConversationView:
+    """Return one of the user's conversations.
+
+    Raises:
+        NotFound: `conversation.not_found`.
+    """
+    row = await fetch_one(con, SQL["list_conversations"], _Row, user, None, None, 1, conversation)
+    if row is None:
+        raise not_a_conversation()
+    return _view(row)
+
+
+def _view(row: _Row) -> ConversationView:
+    return ConversationView(**msgspec.structs.asdict(row), unread=row.seq - row.read_seq)
+
+
+async def read_members(con: Connection, conversation: ConversationId) -> list[MemberView]:
+    """Return a conversation's members in the order in which they joined."""
+    return await fetch_all(con, SQL["read_members"], MemberView, conversation)
+
+
+async def is_member(con: Connection, conversation: ConversationId, user: UserId) -> bool:
+    return bool(await con.fetchval(SQL["is_member"], conversation, user))

@@ -1,0 +1,152 @@
+"""The message log of a conversation: append once per client id, read, move cursors."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from feira.platform.domain.errors import NotFound
+from feira.platform.domain.events import LoggedEvent
+from feira.platform.domain.ids import ConversationId, UserId
+from feira.platform.domain.jobs import NotifyUnreadMessages
+from feira.platform.domain.messaging_events import MessagePosted
+from feira.sql.loader import Connection, fetch_all, load_queries
+
+SQL = load_queries("messaging")
+
+# A message still unread after this long is mailed, once per unread streak.
+UNREAD_REMINDER_DELAY_S: Final = 120.0
+HISTORY_LIMIT_MAX: Final = 100
+_REMINDER_KIND: Final = "notifications.unread_messages"
+
+MessageText = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
+
+
+class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device asks to be said. `client_id` is made once per message by the device, a UUID."""
+
+    client_id: UUID
+    text: MessageText
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message with its sender, on the way into the log."""
+
+    sender: UserId
+    message: NewMessage
+
+
+class PostedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the message stands in its conversation, committed. A resend gets the first answer again."""
+
+    seq: int
+    at: datetime
+
+
+class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch: a place by (sender, client id), and the events that are new."""
+
+    places: dict[tuple[UserId, UUID], PostedMessage]
+    epoch: str
+    events: list[LoggedEvent]
+
+
+class MemberCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's cursors, and the conversation's last seq at that moment."""
+
+    user_id: UserId
+    read_seq: int
+    delivered_seq: int
+    head_seq: int
+
+
+class WantedCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a member says to have read or received."""
+
+    user_id: UserId
+    read_seq: int = 0
+    delivered_seq: int = 0
+
+
+class _PostedRow(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int
+    sender_id: UserId
+    client_id: UUID
+    at: datetime
+    body: msgspec.Raw
+    fresh: bool
+    epoch: str
+
+
+async def post_messages(con: Connection, conversation: ConversationId, batch: list[Outgoing]) -> PostedBatch:
+    """Append a batch in one statement: in autocommit that is one commit for all of it.
+
+    Senders who are not members are missing from `places`. A message whose client id is known (from before,
+    or from another node this very moment) gets the place it had.
+    """
+    arguments = (
+        conversation,
+        [outgoing.sender for outgoing in batch],
+        [outgoing.message.client_id for outgoing in batch],
+        [_body(outgoing) for outgoing in batch],
+        _REMINDER_KIND,
+        UNREAD_REMINDER_DELAY_S,
+        NotifyUnreadMessages.attempts_max,
+    )
+    try:
+        rows = await fetch_all(con, SQL["post_messages"], _PostedRow, *arguments)
+    except asyncpg.UniqueViolationError:
+        # Another node committed one of these client ids after this statement's snapshot: now it is known.
+        rows = await fetch_all(con, SQL["post_messages"], _PostedRow, *arguments)
+    fresh = [row for row in rows if row.fresh]
+    return PostedBatch(
+        places={(row.sender_id, row.client_id): PostedMessage(seq=row.seq, at=row.at) for row in rows},
+        epoch=fresh[0].epoch if fresh else "",
+        events=[LoggedEvent(seq=row.seq, at=row.at, body=row.body) for row in fresh],
+    )
+
+
+def _body(outgoing: Outgoing) -> msgspec.Raw:
+    posted = MessagePosted(
+        sender=outgoing.sender, client_id=outgoing.message.client_id, text=outgoing.message.text
+    )
+    return msgspec.Raw(msgspec.json.encode(posted))
+
+
+async def move_cursors(
+    con: Connection, conversation: ConversationId, wanted: list[WantedCursor]
+) -> list[MemberCursor]:
+    """Move cursors forward only; what would move one back, or past the head, is cut to what is true."""
+    return await fetch_all(
+        con,
+        SQL["move_cursors"],
+        MemberCursor,
+        conversation,
+        [cursor.user_id for cursor in wanted],
+        [cursor.read_seq for cursor in wanted],
+        [cursor.delivered_seq for cursor in wanted],
+    )
+
+
+async def read_cursors(con: Connection, conversation: ConversationId) -> list[MemberCursor]:
+    """Return every member's cursors with the conversation's present head."""
+    return await fetch_all(con, SQL["read_cursors"], MemberCursor, conversation)
+
+
+async def read_history(
+    con: Connection, conversation: ConversationId, *, before: int | None, limit: int
+) -> list[LoggedEvent]:
+    """Return up to `limit` messages before a sequence number (the newest when None), in ascending order."""
+    newest_first = await fetch_all(
+        con, SQL["read_history"], LoggedEvent, conversation, before or 2**62, min(limit, HISTORY_LIMIT_MAX)
+    )
+    return newest_first[::-1]
+
+
+def not_a_conversation() -> NotFound:
+    """The same answer for a conversation that is not there and for somebody else's."""
+    return NotFound("conversation.not_found", "There is no such conversation among yours.")

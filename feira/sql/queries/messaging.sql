@@ -1,0 +1,133 @@
+-- name: post_messages
+-- Append a batch to one conversation, once per client id; a resend answers with the first seq. One statement, one commit.
+WITH incoming AS (
+    SELECT DISTINCT ON (i.sender_id, i.client_id) i.sender_id, i.client_id, i.body, i.place
+    FROM unnest($2::uuid[], $3::uuid[], $4::json[]) WITH ORDINALITY AS i (sender_id, client_id, body, place)
+    JOIN conversation_members m ON m.conversation_id = $1::uuid AND m.user_id = i.sender_id
+    ORDER BY i.sender_id, i.client_id, i.place
+), known AS (
+    SELECT m.seq, m.sender_id, m.client_id, m.at, m.body
+    FROM incoming i
+    JOIN messages m ON m.conversation_id = $1 AND m.sender_id = i.sender_id AND m.client_id = i.client_id
+), fresh AS (
+    SELECT i.*, row_number() OVER (ORDER BY i.place) AS nth, count(*) OVER () AS total
+    FROM incoming i
+    WHERE NOT EXISTS (SELECT FROM known k WHERE k.sender_id = i.sender_id AND k.client_id = i.client_id)
+), head AS (
+    UPDATE conversations c SET seq = c.seq + f.total, last_message_at = clock_timestamp()
+    FROM (SELECT total FROM fresh LIMIT 1) f
+    WHERE c.id = $1
+    RETURNING c.seq, c.seq - f.total AS seq_before, c.last_message_at AS at
+), added AS (
+    INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
+    SELECT $1, head.seq_before + fresh.nth, fresh.sender_id, fresh.client_id, fresh.body, head.at
+    FROM fresh, head
+    RETURNING seq, sender_id, client_id, at, body
+), senders_have_read AS (
+    -- Whoever speaks has read up to there, so that unread = seq - read_seq for everyone.
+    UPDATE conversation_members m SET read_seq = greatest(m.read_seq, a.seq), delivered_seq = greatest(m.delivered_seq, a.seq)
+    FROM (SELECT sender_id, max(seq) AS seq FROM added GROUP BY sender_id) a
+    WHERE m.conversation_id = $1 AND m.user_id = a.sender_id
+), reminders AS (
+    -- One job per member and unread streak: only the message that starts the streak makes it.
+    INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
+    SELECT $5::text,
+           jsonb_build_object('kind', $5::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq_before + 1),
+           head.at + make_interval(secs => $6::float8), $7::int,
+           'unread:' || $1 || ':' || m.user_id || ':' || m.read_seq
+    FROM conversation_members m, head
+    WHERE m.conversation_id = $1 AND m.read_seq = head.seq_before
+      AND m.user_id NOT IN (SELECT sender_id FROM added)
+    ON CONFLICT (dedup) DO NOTHING
+)
+SELECT added.seq, added.sender_id, added.client_id, added.at, added.body, true AS fresh, e.epoch
+FROM added, log_epoch e
+UNION ALL
+SELECT known.seq, known.sender_id, known.client_id, known.at, known.body, false, ''
+FROM known
+ORDER BY seq;
+
+-- name: insert_conversation
+-- Open a conversation, or find the one that is open already about the same thing between the same two.
+INSERT INTO conversations (shop_id, buyer_id, subject_kind, subject_id, dedup)
+VALUES ($1::uuid, $2::uuid, $3::text, $4::uuid, $5::text)
+ON CONFLICT (dedup) DO NOTHING
+RETURNING id;
+
+-- name: find_conversation
+-- The conversation that insert_conversation ran into.
+SELECT id FROM conversations WHERE dedup = $1::text;
+
+-- name: insert_members
+-- The buyer and the shop's team, as it is now.
+INSERT INTO conversation_members (conversation_id, user_id)
+SELECT $1::uuid, $2::uuid
+UNION
+SELECT $1::uuid, user_id FROM shop_members WHERE shop_id = $3::uuid
+ON CONFLICT DO NOTHING
+RETURNING user_id;
+
+-- name: is_member
+-- Whether a user belongs to a conversation.
+SELECT true FROM conversation_members WHERE conversation_id = $1::uuid AND user_id = $2::uuid;
+
+-- name: read_members
+-- A conversation's members with their cursors.
+SELECT m.user_id, u.display_name, m.read_seq, m.delivered_seq, u.last_seen_at
+FROM conversation_members m JOIN users u ON u.id = m.user_id
+WHERE m.conversation_id = $1::uuid ORDER BY m.joined_at, m.user_id;
+
+-- name: list_conversations
+-- A user's conversations, the most recently active first, after a keyset position.
+SELECT c.id, c.shop_id, s.name AS shop_name, c.buyer_id, b.display_name AS buyer_name,
+       c.subject_kind, c.subject_id, c.seq, m.read_seq,
+       coalesce(c.last_message_at, c.created_at) AS active_at,
+       last.body AS last_message, p.title AS subject_title
+FROM conversation_members m
+JOIN conversations c ON c.id = m.conversation_id
+JOIN shops s ON s.id = c.shop_id
+JOIN users b ON b.id = c.buyer_id
+LEFT JOIN messages last ON last.conversation_id = c.id AND last.seq = c.seq
+LEFT JOIN products p ON c.subject_kind = 'product' AND p.id = c.subject_id
+WHERE m.user_id = $1::uuid
+  AND ($2::timestamptz IS NULL OR (coalesce(c.last_message_at, c.created_at), c.id) < ($2, $3::uuid))
+  AND ($5::uuid IS NULL OR c.id = $5)
+ORDER BY active_at DESC, c.id DESC
+LIMIT $4::int;
+
+-- name: read_history
+-- Messages before a sequence number, newest first.
+SELECT seq, at, body FROM messages
+WHERE conversation_id = $1::uuid AND seq < $2::bigint ORDER BY seq DESC LIMIT $3::int;
+
+-- name: move_cursors
+-- Move members' cursors forward, never back and never past the log's head; returns those that moved.
+UPDATE conversation_members m
+SET read_seq = greatest(m.read_seq, least(w.read_seq, c.seq)),
+    delivered_seq = greatest(m.delivered_seq, least(greatest(w.read_seq, w.delivered_seq), c.seq))
+FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS w (user_id, read_seq, delivered_seq), conversations c
+WHERE m.conversation_id = $1::uuid AND c.id = $1 AND m.user_id = w.user_id
+  AND (least(w.read_seq, c.seq) > m.read_seq OR least(greatest(w.read_seq, w.delivered_seq), c.seq) > m.delivered_seq)
+RETURNING m.user_id, m.read_seq, m.delivered_seq, c.seq AS head_seq;
+
+-- name: is_open_shop
+-- Whether a shop trades, so that one may write to it.
+SELECT true FROM shops WHERE id = $1::uuid AND status = 'approved';
+
+-- name: is_product_of_shop
+-- Whether a published product belongs to a shop.
+SELECT true FROM products WHERE id = $1::uuid AND shop_id = $2::uuid AND status = 'published';
+
+-- name: order_parties
+-- Who an order is between.
+SELECT buyer_id, shop_id FROM orders WHERE id = $1::uuid;
+
+-- name: read_cursors
+-- How far every member of a conversation has read and received.
+SELECT m.user_id, m.read_seq, m.delivered_seq, c.seq AS head_seq
+FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
+WHERE m.conversation_id = $1::uuid;
+
+-- name: is_member_of_shop
+-- Whether a user belongs to a shop's team.
+SELECT true FROM shop_members WHERE shop_id = $1::uuid AND user_id = $2::uuid;

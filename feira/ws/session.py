@@ -1,0 +1,308 @@
+"""One client on one socket: signs in, watches topics, and has its commands carried out in order.
+
+    opened --connect(token)--> connected --close--> closed
+       \\--5 s--> closed (not signed in)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import structlog
+
+from feira.actors.frames import Encoding, Frame, PushFrames
+from feira.actors.topic import Position, Subscription
+from feira.platform.domain.errors import Conflict, FeiraError, InvalidInput, NotSignedIn, TooMany, Unavailable
+from feira.platform.domain.ids import ConversationId, SessionId, UserId
+from feira.platform.domain.permissions import Principal
+from feira.platform.domain.topics import Topic, inbox_topic, parse_topic
+from feira.services.messaging.messages import NewMessage, PostedMessage, WantedCursor
+from feira.services.users.authentication import authenticate
+from feira.services.watching import require_watch
+from feira.ws import metrics
+from feira.ws.close_codes import CloseCode
+from feira.ws.connection import Connection
+from feira.ws.limits import REFUSALS_MAX, TokenBucket
+from feira.ws.protocol import (
+    CommandOrderBy,
+    Connect,
+    Incoming,
+    MalformedFrame,
+    OnTopic,
+    Ping,
+    Refresh,
+    Send,
+    SubscribeTo,
+    UpTo,
+    answer,
+    decode_frame,
+    error_answer,
+    subscription_body,
+)
+
+if TYPE_CHECKING:
+    from feira.ws.server import SocketServer
+
+log = structlog.get_logger("feira.ws")
+
+PING_EVERY_S: Final = 25.0
+PONG_WITHIN_S: Final = 8.0
+CONNECT_WITHIN_S: Final = 5.0
+REFRESH_WITHIN_S: Final = 25.0
+TOPICS_MAX: Final = 500
+IN_FLIGHT_MAX: Final = 256
+
+
+class Session:
+    """A `topic.Watcher` and an `inbox.SessionHolder`."""
+
+    def __init__(self, server: SocketServer, connection: Connection) -> None:
+        self._server = server
+        self._node = server.node
+        self._market = server.market
+        self.connection: Final = connection
+        self.encoding: Encoding = connection.encoding
+        self._principal: Principal | None = None
+        self._token_expires_at: datetime | None = None
+        self._topics: dict[Topic, None] = {}
+        self._bucket = TokenBucket()
+        self._in_flight = 0
+        self._opened_at = self._heard_at = time.monotonic()
+        self._pinged_at: float | None = None
+
+    @property
+    def user_id(self) -> UserId:
+        return self._require_principal().user_id
+
+    @property
+    def session_id(self) -> SessionId:
+        return self._require_principal().session_id
+
+    # What actors call.
+
+    def push(self, frame: Frame) -> None:
+        self.connection.push(frame)
+
+    def resync(self, topic: Topic) -> None:
+        self._topics.pop(topic, None)
+        self.push(PushFrames({"unsubscribed": {"topic": str(topic), "reason": "resync"}}).encoded(self.encoding))
+
+    def end_session(self) -> None:
+        self.connection.close(CloseCode.SESSION_ENDED)
+
+    # What the server calls.
+
+    def heard(self) -> None:
+        """Any traffic counts as life."""
+        self._heard_at = time.monotonic()
+        self._pinged_at = None
+
+    async def tick(self, now: float, at: datetime) -> None:
+        """Once a second: time limits."""
+        if self._principal is None:
+            if now - self._opened_at > CONNECT_WITHIN_S:
+                self.connection.close(CloseCode.NOT_SIGNED_IN)
+            return
+        assert self._token_expires_at is not None
+        if (at - self._token_expires_at).total_seconds() > REFRESH_WITHIN_S:
+            self.connection.close(CloseCode.TOKEN_EXPIRED)
+        elif self._pinged_at is not None:
+            if now - self._pinged_at > PONG_WITHIN_S:
+                self.connection.close(CloseCode.NO_PONG)
+        elif now - self._heard_at > PING_EVERY_S:
+            self._pinged_at = now
+            await self.connection.ping()
+
+    def left(self) -> None:
+        """The socket is gone."""
+        for topic in list(self._topics):
+            self._node.unsubscribe(topic, self)
+        self._topics.clear()
+
+    async def receive(self, data: bytes) -> None:
+        """Carry out a frame's messages in order."""
+        try:
+            incoming = decode_frame(data, self.encoding)
+        except MalformedFrame as error:
+            log.info("ws_malformed_frame", error=str(error))
+            self.connection.close(CloseCode.BAD_REQUEST)
+            return
+        for message in incoming:
+            if not self.connection.is_open:
+                return
+            await self._handle(message)
+
+    # Commands.
+
+    async def _handle(self, message: Incoming) -> None:
+        if not self._bucket.take():
+            if self._bucket.refusals > REFUSALS_MAX:
+                self.connection.close(CloseCode.RATE_LIMITED)
+                return
+            self._refuse(
+                message.id,
+                TooMany("socket.rate_limited", "Too many messages; wait.", retry_after_s=self._bucket.retry_after_s),
+            )
+            return
+        try:
+            if isinstance(message.command, FeiraError):
+                raise message.command
+            metrics.COMMANDS.labels(message.name).inc()
+            await self._carry_out(message)
+        except FeiraError as error:
+            self._refuse(message.id, error)
+            if self._principal is None:
+                code = CloseCode.BAD_TOKEN if isinstance(error, NotSignedIn) else CloseCode.BAD_REQUEST
+                if not isinstance(error, Unavailable | Conflict):
+                    self.connection.close(code)
+
+    async def _carry_out(self, message: Incoming) -> None:  # noqa: C901 - one case per command
+        match message.command:
+            case Connect() as command:
+                await self._connect(message.id, command)
+            case Ping():
+                self._answer(message.id, "ok", {})
+            case _ if self._principal is None:
+                raise NotSignedIn("socket.not_connected", "Send connect with an access token first.")
+            case SubscribeTo() as command:
+                topic = parse_topic(command.topic)
+                subscription = await self._subscribe(topic, command.position())
+                self._answer(message.id, "subscribe", subscription_body(subscription))
+            case OnTopic() as command if message.name == "unsubscribe":
+                self._unsubscribe(parse_topic(command.topic))
+                self._answer(message.id, "ok", {})
+            case OnTopic() as command:
+                self._node.typing(self._require_principal(), _conversation(command.topic))
+            case Send() as command:
+                self._send(message.id, command)
+            case UpTo() as command:
+                await self._move_cursor(message.name, command)
+                self._answer(message.id, "ok", {})
+            case CommandOrderBy() as command:
+                view = await self._node.command_order(
+                    self._require_principal(), command.order, command.command, idempotency_key=command.idempotency_key
+                )
+                self._answer(message.id, "ok", {"version": view.version, "status": view.status})
+            case Refresh() as command:
+                await self._refresh(message.id, command)
+            case FeiraError():
+                raise AssertionError("wrong messages were refused before")
+
+    async def _connect(self, identifier: int | None, command: Connect) -> None:
+        if self._principal is not None:
+            raise InvalidInput("socket.connected_already", "This socket is connected; send refresh for a new token.")
+        signed_in = await authenticate(self._market, command.token)
+        resume = {parse_topic(name): seen.position() for name, seen in command.resume.items()}
+        self._principal = signed_in.principal
+        self._token_expires_at = signed_in.expires_at
+        inbox = inbox_topic(signed_in.principal.user_id)
+        try:
+            if inbox not in resume:
+                await self._node.subscribe(inbox, self, None)
+                self._topics[inbox] = None
+            topics = {str(topic): await self._resume(topic, position) for topic, position in resume.items()}
+        except FeiraError:
+            # Not half-connected: the client tries again from the start.
+            self.left()
+            self._principal = None
+            raise
+        self._answer(
+            identifier,
+            "connect",
+            {
+                "session": self.session_id,
+                "user": self.user_id,
+                "ping": PING_EVERY_S,
+                "expires_at": self._token_expires_at,
+                "topics": topics,
+            },
+        )
+
+    async def _resume(self, topic: Topic, position: Position) -> dict[str, Any]:
+        """One topic of a `connect`: a right that was lost meanwhile must not keep out the others."""
+        try:
+            return subscription_body(await self._subscribe(topic, position))
+        except Unavailable:
+            raise
+        except FeiraError as error:
+            return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
+
+    async def _subscribe(self, topic: Topic, position: Position | None) -> Subscription:
+        if topic not in self._topics and len(self._topics) >= TOPICS_MAX:
+            raise TooMany("socket.too_many_topics", f"A socket watches {TOPICS_MAX} topics at most.", retry_after_s=60)
+        async with self._market.database.connection() as con:
+            await require_watch(con, self._require_principal(), topic)
+        subscription = await self._node.subscribe(topic, self, position)
+        self._topics[topic] = None
+        if not self.connection.is_open:
+            self.left()
+        return subscription
+
+    def _unsubscribe(self, topic: Topic) -> None:
+        if topic in self._topics and topic != inbox_topic(self.user_id):
+            del self._topics[topic]
+            self._node.unsubscribe(topic, self)
+
+    def _send(self, identifier: int | None, command: Send) -> None:
+        if self._in_flight >= IN_FLIGHT_MAX:
+            raise Unavailable(
+                "socket.overloaded", f"{IN_FLIGHT_MAX} messages are under way; wait for answers.", retry_after_s=0.5
+            )
+        posted = self._node.post_message_soon(
+            self._require_principal(),
+            _conversation(command.topic),
+            NewMessage(client_id=command.client_id, text=command.text),
+        )
+        self._in_flight += 1
+        posted.add_done_callback(partial(self._sent, identifier))
+
+    def _sent(self, identifier: int | None, posted: asyncio.Future[PostedMessage]) -> None:
+        self._in_flight -= 1
+        if posted.cancelled():
+            return
+        error = posted.exception()
+        if error is None:
+            place = posted.result()
+            self._answer(identifier, "ok", {"seq": place.seq, "at": place.at})
+        elif isinstance(error, FeiraError):
+            self._refuse(identifier, error)
+        else:
+            log.error("ws_send_failed", exc_info=error)
+            self._refuse(identifier, Unavailable("internal", "This failed on our side; send it again."))
+
+    async def _move_cursor(self, name: str, command: UpTo) -> None:
+        read, delivered = (command.seq, 0) if name == "read" else (0, command.seq)
+        await self._node.move_cursor(
+            _conversation(command.topic),
+            WantedCursor(user_id=self.user_id, read_seq=read, delivered_seq=delivered),
+        )
+
+    async def _refresh(self, identifier: int | None, command: Refresh) -> None:
+        signed_in = await authenticate(self._market, command.token)
+        if signed_in.principal.session_id != self.session_id:
+            raise NotSignedIn("auth.other_session", "This token belongs to another session; open a new socket.")
+        self._principal = signed_in.principal
+        self._token_expires_at = signed_in.expires_at
+        self._answer(identifier, "ok", {"expires_at": signed_in.expires_at})
+
+    def _answer(self, identifier: int | None, name: str, value: Any) -> None:
+        if identifier is not None:
+            self.push(answer(identifier, name, value, self.encoding))
+
+    def _refuse(self, identifier: int | None, error: FeiraError) -> None:
+        self.push(error_answer(identifier, error, self.encoding))
+
+    def _require_principal(self) -> Principal:
+        assert self._principal is not None, "only connected sessions get here"
+        return self._principal
+
+
+def _conversation(topic_name: str) -> ConversationId:
+    topic = parse_topic(topic_name)
+    if topic.kind != "conversation":
+        raise InvalidInput("topic.not_a_conversation", f"{topic} is not a conversation.", field="$.topic")
+    return cast("ConversationId", topic.id)
