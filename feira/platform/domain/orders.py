@@ -211,7 +211,8 @@ def _ship(state: OrderState, command: Ship) -> Decision | Rejection:
                 field=f"$.lines[{index}].quantity",
             )
         left[item.line] -= item.quantity
-    shipped = tuple(parcel)
+    place = {line.line: index for index, line in enumerate(state.lines)}
+    shipped = tuple(sorted(parcel, key=lambda item: place[item.line]))
     if len({item.line for item in parcel}) < len(parcel):
         return Rejection(
             kind="rule",

@@ -35,7 +35,7 @@ CREATE TYPE order_status AS ENUM (
     'paid',             -- -> accepted, -> cancelled
     'accepted',         -- -> shipped, -> cancelled
     'shipped',          -- -> delivered
-    'delivered',        -- -> completed
+    'delivered',        -- -> completed (the buyer, support, or the auto-accept deadline)
     'completed',
     'cancelled',
     'expired'
@@ -59,6 +59,10 @@ CREATE TABLE orders (
     status order_status NOT NULL DEFAULT 'pending_payment',
     payment_status payment_status NOT NULL DEFAULT 'none',
     fulfilment_status fulfilment_status NOT NULL DEFAULT 'none',
+    -- What the gateway gave back, up to now.
+    refunded_minor bigint NOT NULL DEFAULT 0 CONSTRAINT orders_refunded_in_range CHECK (refunded_minor BETWEEN 0 AND total_minor),
+    -- Frozen at checkout: the market's later terms move no deadline of an old order.
+    auto_accept_s int NOT NULL DEFAULT 1209600 CONSTRAINT orders_auto_accept_positive CHECK (auto_accept_s > 0),
     version int NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -67,6 +71,7 @@ CREATE TABLE orders (
 ) WITH (fillfactor = 80);
 CREATE INDEX orders_by_buyer ON orders (buyer_id, id);
 CREATE INDEX orders_by_shop ON orders (shop_id, id);
+CREATE INDEX orders_by_shop_status ON orders (shop_id, status, id);
 
 CREATE TABLE order_lines (
     id uuid PRIMARY KEY DEFAULT uuidv7(),

@@ -1,0 +1,1 @@
+"""Orders: carts, checkout, and one machine that every order goes through."""

@@ -1,0 +1,261 @@
+-- name: insert_group
+-- Open a checkout's group: one buyer, one currency, one payment to come.
+INSERT INTO order_groups (buyer_id, currency, total_minor, shipping_address, hold_ends_at)
+VALUES ($1::uuid, $2::text, $3::bigint, $4::jsonb, $5::timestamptz)
+RETURNING id;
+
+-- name: insert_order
+-- Open one shop's order of a group, waiting for the money.
+INSERT INTO orders (
+    group_id, buyer_id, shop_id, currency, items_minor, shipping_minor, tax_minor, discount_minor, total_minor,
+    commission_minor, auto_accept_s
+)
+VALUES (
+    $1::uuid, $2::uuid, $3::uuid, $4::text, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint,
+    $10::bigint, $11::int
+)
+RETURNING id;
+
+-- name: insert_lines
+-- Freeze what was bought, at which price and commission.
+INSERT INTO order_lines (
+    order_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
+    commission_basis_points, commission_minor, position
+)
+SELECT $1::uuid, line.*
+FROM unnest(
+    $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[], $7::int[], $8::bigint[], $9::bigint[],
+    $10::int[], $11::bigint[], $12::int[]
+) AS line;
+
+-- name: lock_orders
+-- Lock orders by id, in that order, so that no two transactions wait in a ring.
+SELECT
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+FROM orders AS o
+WHERE o.id = ANY ($1::uuid[])
+ORDER BY o.id
+FOR UPDATE OF o;
+
+-- name: lock_group_orders
+-- Lock all orders of a group in the order of their ids, before the group's payment is locked.
+SELECT
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+FROM orders AS o
+WHERE o.group_id = $1::uuid
+ORDER BY o.id
+FOR UPDATE OF o;
+
+-- name: read_line_states
+-- How much of each line left already.
+SELECT
+    l.order_id, l.id AS line, l.quantity,
+    coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped
+FROM order_lines AS l
+WHERE l.order_id = ANY ($1::uuid[])
+ORDER BY l.order_id, l.position;
+
+-- name: read_deadlines
+-- The timers of some orders.
+SELECT order_id, kind, due_at FROM order_deadlines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, kind;
+
+-- name: store_order
+-- Write a decision down; the version guards against a caller that did not lock.
+UPDATE orders
+SET
+    status = $3::order_status, payment_status = $4::payment_status, fulfilment_status = $5::fulfilment_status,
+    refunded_minor = $6::bigint, version = version + 1, updated_at = now()
+WHERE id = $1::uuid AND version = $2::int
+RETURNING true;
+
+-- name: clear_deadlines
+-- Stop the timers of an order.
+DELETE FROM order_deadlines WHERE order_id = $1::uuid;
+
+-- name: insert_deadline
+-- Start a timer of an order.
+INSERT INTO order_deadlines (order_id, kind, due_at) VALUES ($1::uuid, $2::text, $3::timestamptz);
+
+-- name: insert_shipment
+-- Record a parcel that left.
+INSERT INTO shipments (order_id, carrier, tracking_number, shipped_at)
+VALUES ($1::uuid, $2::text, $3::text, $4::timestamptz)
+RETURNING id;
+
+-- name: insert_shipment_lines
+-- What the parcel carries.
+INSERT INTO shipment_lines (shipment_id, order_line_id, quantity)
+SELECT $1::uuid, line.* FROM unnest($2::uuid[], $3::int[]) AS line;
+
+-- name: deliver_shipments
+-- All parcels of an order arrived.
+UPDATE shipments SET delivered_at = $2::timestamptz WHERE order_id = $1::uuid AND delivered_at IS NULL;
+
+-- name: lock_group
+-- Make the closers of one group's orders take turns, so that the last one knows that it is the last.
+SELECT id FROM order_groups WHERE id = $1::uuid FOR UPDATE;
+
+-- name: payment_of_closed_group
+-- The payment of a group that waits for no money any more, because all its orders are closed unpaid.
+SELECT p.id
+FROM payments AS p
+WHERE
+    p.group_id = $1::uuid
+    AND NOT EXISTS (
+        SELECT FROM orders AS o
+        WHERE o.group_id = p.group_id AND (o.status NOT IN ('cancelled', 'expired') OR o.payment_status <> 'none')
+    );
+
+-- name: payment_of_group
+-- The one payment of a group.
+SELECT id FROM payments WHERE group_id = $1::uuid;
+
+-- name: read_command
+-- What came before under this key.
+SELECT request_sha256 FROM order_commands
+WHERE order_id = $1::uuid AND actor_id = $2::uuid AND idempotency_key = $3::text;
+
+-- name: insert_command
+-- Remember an accepted command, in the transaction of its effect.
+INSERT INTO order_commands (order_id, actor_id, idempotency_key, action, request_sha256, version)
+VALUES ($1::uuid, $2::uuid, $3::text, $4::text, $5::bytea, $6::int);
+
+-- name: read_parties
+-- Whose order it is.
+SELECT buyer_id, shop_id FROM orders WHERE id = $1::uuid;
+
+-- name: read_orders
+-- Orders with the names of their parties, oldest first.
+SELECT
+    o.id, o.number, o.group_id, o.buyer_id, b.display_name AS buyer_name, o.shop_id, s.name AS shop_name,
+    s.slug AS shop_slug, o.currency, o.items_minor, o.shipping_minor, o.tax_minor, o.discount_minor,
+    o.total_minor, o.commission_minor, o.status, o.payment_status, o.fulfilment_status, o.refunded_minor,
+    o.auto_accept_s, o.version, o.created_at, o.updated_at, g.shipping_address
+FROM orders AS o
+INNER JOIN order_groups AS g ON g.id = o.group_id
+INNER JOIN users AS b ON b.id = o.buyer_id
+INNER JOIN shops AS s ON s.id = o.shop_id
+WHERE o.id = ANY ($1::uuid[])
+ORDER BY o.id;
+
+-- name: read_lines
+-- What was bought, as it was then, and how much of it left already.
+SELECT
+    l.order_id, l.id, l.variant_id, l.product_id, l.title, l.sku, l.options, l.quantity, l.unit_price_minor,
+    l.total_minor, l.commission_basis_points, l.commission_minor,
+    coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped
+FROM order_lines AS l
+WHERE l.order_id = ANY ($1::uuid[])
+ORDER BY l.order_id, l.position;
+
+-- name: read_shipments
+-- The parcels of some orders, in the order in which they left.
+SELECT order_id, id, carrier, tracking_number, shipped_at, delivered_at
+FROM shipments
+WHERE order_id = ANY ($1::uuid[])
+ORDER BY id;
+
+-- name: read_shipment_lines
+-- What some orders' parcels carry.
+SELECT s.id AS shipment_id, l.order_line_id AS line, l.quantity
+FROM shipments AS s
+INNER JOIN shipment_lines AS l ON l.shipment_id = s.id
+INNER JOIN order_lines AS o ON o.id = l.order_line_id
+WHERE s.order_id = ANY ($1::uuid[])
+ORDER BY s.id, o.position;
+
+-- name: read_group
+-- A checkout as its buyer sees it.
+SELECT id, buyer_id, currency, total_minor, shipping_address, hold_ends_at, created_at
+FROM order_groups
+WHERE id = $1::uuid;
+
+-- name: read_group_order_ids
+-- The orders of a group.
+SELECT id FROM orders WHERE group_id = $1::uuid ORDER BY id;
+
+-- name: list_orders_of_buyer
+-- A page of somebody's purchases, newest first, by keyset.
+SELECT
+    o.id, o.number, o.group_id, o.buyer_id, b.display_name AS buyer_name, o.shop_id, s.name AS shop_name,
+    s.slug AS shop_slug, o.currency, o.total_minor, o.status, o.payment_status, o.fulfilment_status,
+    o.refunded_minor, o.version, o.created_at, o.updated_at, first.title, first.units, first.line_count
+FROM orders AS o
+INNER JOIN users AS b ON b.id = o.buyer_id
+INNER JOIN shops AS s ON s.id = o.shop_id
+CROSS JOIN LATERAL (
+    SELECT (array_agg(l.title ORDER BY l.position))[1] AS title, sum(l.quantity) AS units, count(*) AS line_count
+    FROM order_lines AS l
+    WHERE l.order_id = o.id
+) AS first
+WHERE
+    o.buyer_id = $1::uuid
+    AND ($2::order_status IS NULL OR o.status = $2::order_status)
+    AND ($3::uuid IS NULL OR o.id < $3::uuid)
+ORDER BY o.id DESC
+LIMIT $4::int;
+
+-- name: list_orders_of_shop
+-- A page of a shop's sales, newest first, by keyset.
+SELECT
+    o.id, o.number, o.group_id, o.buyer_id, b.display_name AS buyer_name, o.shop_id, s.name AS shop_name,
+    s.slug AS shop_slug, o.currency, o.total_minor, o.status, o.payment_status, o.fulfilment_status,
+    o.refunded_minor, o.version, o.created_at, o.updated_at, first.title, first.units, first.line_count
+FROM orders AS o
+INNER JOIN users AS b ON b.id = o.buyer_id
+INNER JOIN shops AS s ON s.id = o.shop_id
+CROSS JOIN LATERAL (
+    SELECT (array_agg(l.title ORDER BY l.position))[1] AS title, sum(l.quantity) AS units, count(*) AS line_count
+    FROM order_lines AS l
+    WHERE l.order_id = o.id
+) AS first
+WHERE
+    o.shop_id = $1::uuid
+    AND ($2::order_status IS NULL OR o.status = $2::order_status)
+    AND ($3::uuid IS NULL OR o.id < $3::uuid)
+ORDER BY o.id DESC
+LIMIT $4::int;
+
+-- name: lock_unpaid_groups
+-- Lock the orders of groups whose hold is over. Orders that somebody holds (a payment, a cancellation) are passed by.
+WITH due AS (
+    SELECT o.group_id
+    FROM order_deadlines AS d
+    INNER JOIN orders AS o ON o.id = d.order_id
+    WHERE d.kind = 'hold' AND d.due_at <= now()
+    GROUP BY o.group_id
+    ORDER BY min(d.due_at)
+    LIMIT $1::int
+)
+
+SELECT
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+FROM orders AS o
+WHERE o.group_id IN (SELECT due.group_id FROM due)
+ORDER BY o.id
+FOR UPDATE OF o SKIP LOCKED;
+
+-- name: count_group_orders
+-- How many orders each group has.
+SELECT group_id, count(*)::int AS orders FROM orders WHERE group_id = ANY ($1::uuid[]) GROUP BY group_id;
+
+-- name: lock_due_for_acceptance
+-- Lock delivered orders whose buyer stayed silent until the deadline; those that somebody holds are passed by.
+SELECT
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+FROM order_deadlines AS d
+INNER JOIN orders AS o ON o.id = d.order_id
+WHERE d.kind = 'auto_accept' AND d.due_at <= now()
+ORDER BY d.due_at
+LIMIT $1::int
+FOR UPDATE OF o SKIP LOCKED;
+
+-- name: read_address
+-- An address of the buyer, to be frozen in the checkout.
+SELECT name, line1, line2, city, region, postal_code, country, phone
+FROM addresses
+WHERE id = $1::uuid AND user_id = $2::uuid;
