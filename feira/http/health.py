@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 from redis.asyncio import Redis
 
@@ -102,9 +102,7 @@ def store_probes(config: Config) -> dict[str, Probe]:
     return {"postgres": postgres, "redis": redis}
 
 
-def health_routes(
-    config: Config, readiness: Readiness, registry: CollectorRegistry
-) -> list[web.RouteDef]:
+def health_routes(config: Config, readiness: Readiness) -> list[web.RouteDef]:
     """Routes that need no sign-in and no database pool."""
 
     async def livez(_request: web.Request) -> web.Response:
@@ -120,7 +118,7 @@ def health_routes(
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+        return web.Response(body=encode(REGISTRY), headers={"Content-Type": content_type})
 
     return [
         web.get("/livez", livez),

@@ -17,9 +17,8 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from feira.http import problem
+from feira.http import metrics, problem
 from feira.platform.domain.errors import FeiraError
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
@@ -27,54 +26,14 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 _PREPARED: Final = web.RequestKey("prepared", bool)
 
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked every few seconds by machines: a line each would drown the others.
 _UNLOGGED_ROUTES: Final = frozenset({"/livez", "/readyz", "/metrics"})
-_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 _PREFLIGHT_KEPT_S: Final = 600
 
 log = structlog.get_logger()
 
 
-class HttpMetrics:
-    """Request counts and durations by route template. Children are looked up once, then kept."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.in_flight = Gauge(
-            "feira_http_requests_in_flight", "Requests being answered.", registry=registry
-        )
-        self._requests = Counter(
-            "feira_http_requests",
-            "Answered requests.",
-            ("method", "route", "status"),
-            registry=registry,
-        )
-        self._durations = Histogram(
-            "feira_http_request_duration_seconds",
-            "Time from a request's head to its answer's.",
-            ("method", "route"),
-            buckets=_BUCKETS_S,
-            registry=registry,
-        )
-        self._counters: dict[tuple[str, str, int], Counter] = {}
-        self._histograms: dict[tuple[str, str], Histogram] = {}
-
-    def observe(self, method: str, route: str, status: int, duration_s: float) -> None:
-        # Anybody may send any method: unknown ones share a label.
-        method = method if method in _METHODS else "other"
-        counter = self._counters.get((method, route, status))
-        if counter is None:
-            counter = self._requests.labels(method, route, status)
-            self._counters[method, route, status] = counter
-        counter.inc()
-        histogram = self._histograms.get((method, route))
-        if histogram is None:
-            histogram = self._durations.labels(method, route)
-            self._histograms[method, route] = histogram
-        histogram.observe(duration_s)
-
-
-def edge(metrics: HttpMetrics, cors_origins: Collection[str]) -> Middleware:
+def edge(cors_origins: Collection[str]) -> Middleware:
     """The middleware. Streams and sockets pass through it too; their errors after the start end the connection."""
     origins = frozenset(cors_origins)
 
@@ -86,11 +45,11 @@ def edge(metrics: HttpMetrics, cors_origins: Collection[str]) -> Middleware:
         # One connection's requests share a task, so what was bound for the last one is still there.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        metrics.in_flight.inc()
+        metrics.IN_FLIGHT.inc()
         try:
             answer = _answer_preflight(request, origins) or await _answer(request, handler)
         finally:
-            metrics.in_flight.dec()
+            metrics.IN_FLIGHT.dec()
         route, duration_s = route_template(request), perf_counter() - started
         metrics.observe(request.method, route, answer.status, duration_s)
         _log_access(request.method, route, answer.status, duration_s)

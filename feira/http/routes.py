@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from feira.http import carts, orders
 from feira.http.endpoint import Endpoint
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = ()
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *carts.ENDPOINTS,
+    *orders.ENDPOINTS,
+)

@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from feira.actors.actors import Actors
 from feira.http import first_page, openapi
@@ -16,11 +15,10 @@ from feira.http.body import read_body
 from feira.http.call import Call
 from feira.http.endpoint import Endpoint
 from feira.http.health import Readiness, health_routes, store_probes
-from feira.http.middlewares import HttpMetrics, edge, response_headers
+from feira.http.middlewares import edge, response_headers
 from feira.http.routes import ENDPOINTS
 from feira.platform.domain.errors import NotFound, NotSignedIn, Unavailable
 from feira.platform.domain.permissions import Principal
-from feira.platform.runtime.telemetry import build_registry
 from feira.services.market import Market
 from feira.services.users.authentication import authenticate
 
@@ -34,7 +32,6 @@ def build_http_app(
     actors: Actors,
     *,
     readiness: Readiness | None = None,
-    registry: CollectorRegistry | None = None,
     extra_routes: Iterable[web.AbstractRouteDef] = (),
     sub_apps: Mapping[str, web.Application] | None = None,
     endpoints: Iterable[Endpoint] = ENDPOINTS,
@@ -45,11 +42,10 @@ def build_http_app(
     sandbox provider). Both pass the same middleware, but have no deadline and no body limit but their own.
     """
     config = market.config
-    registry = registry or build_registry()
     readiness = readiness or Readiness(store_probes(config))
     endpoints = tuple(endpoints)
     app = web.Application(
-        middlewares=[edge(HttpMetrics(registry), config.cors_origins)],
+        middlewares=[edge(config.cors_origins)],
         client_max_size=config.request_body_bytes_max,
     )
     app.on_response_prepare.append(response_headers(config.cors_origins))
@@ -61,7 +57,7 @@ def build_http_app(
             for endpoint in endpoints
         ]
     )
-    app.add_routes(health_routes(config, readiness, registry))
+    app.add_routes(health_routes(config, readiness))
     app.add_routes(openapi.document_routes(endpoints, config))
     app.add_routes(first_page.page_routes(config))
     app.add_routes(extra_routes)

@@ -1,4 +1,6 @@
-"""What a process tells of itself: structured log lines on standard error, and a Prometheus registry.
+"""What a process tells of itself: structured log lines on standard error.
+
+Metrics stand beside what they measure (`metrics.py`), in Prometheus's own registry, served at /metrics.
 
 A log line is a constant event name (`http.request`) and fields. Secrets never get in: fields with a secret's
 name are masked, tracebacks show no local variables, and nothing logs bodies, tokens or query strings.
@@ -12,7 +14,6 @@ from typing import Final, Literal, TextIO, cast
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from feira.platform.runtime.config import MASK, LogLevel
@@ -67,15 +68,6 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     for name in SECRET_FIELDS.intersection(event):
         event[name] = MASK
     return event
-
-
-def build_registry() -> CollectorRegistry:
-    """A registry with the process's own metrics (memory, descriptors, garbage collection) in it."""
-    registry = CollectorRegistry(auto_describe=True)
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
 
 
 def _finish_json() -> list[Processor]:
