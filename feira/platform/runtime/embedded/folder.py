@@ -110,8 +110,11 @@ class DataFolder:
 
     def _open_lock(self) -> int:
         try:
-            # 0711: another user's PostgreSQL may pass through to its own folder, and list nothing.
-            self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if not self.path.is_dir():
+                self.path.mkdir(parents=True, exist_ok=True)
+                # Another user's PostgreSQL may pass through to its own folder, and list nothing.
+                # Not as mkdir's mode: a umask of 077 would take the bit away.
+                self.path.chmod(0o711)
             return os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             message = (

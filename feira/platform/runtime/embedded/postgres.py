@@ -16,10 +16,10 @@ from pathlib import Path
 import asyncpg
 
 from feira.platform.runtime.embedded.binaries import (
-    ROOT_STATE_DIR,
     can_enter,
     postgres_bin_dir,
     postgres_user,
+    root_state_dir,
 )
 from feira.platform.runtime.embedded.errors import EmbeddedServerError
 from feira.platform.runtime.embedded.folder import DataFolder
@@ -142,8 +142,9 @@ class PostgresServer:
             return inside
         # Root's own folders are closed to PostgreSQL's user: the cluster lies outside, linked from inside.
         digest = hashlib.sha256(str(self._folder.path).encode()).hexdigest()[:16]
-        outside = ROOT_STATE_DIR / f"data-{digest}"
-        outside.mkdir(mode=0o755, parents=True, exist_ok=True)
+        outside = root_state_dir() / f"data-{digest}"
+        outside.mkdir(exist_ok=True)
+        outside.chmod(0o711)
         if not inside.is_symlink():
             inside.symlink_to(outside / "postgres")
         return outside / "postgres"
