@@ -27,6 +27,7 @@ from feira.platform.domain.order_commands import (
     Ship,
     Trigger,
 )
+from feira.platform.domain.order_rejections import Rejection
 from feira.platform.domain.order_state import (
     ActorRole,
     Deadline,
@@ -34,7 +35,6 @@ from feira.platform.domain.order_state import (
     LineState,
     OrderState,
     OrderStatus,
-    Rejection,
     StockMove,
 )
 from feira.platform.domain.orders import ACTORS, allowed_actions, decide

@@ -83,12 +83,3 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     refund_minor: int = 0
     """To be given back, now that this happened."""
     shipped: tuple[LineQuantity, ...] = ()
-
-
-class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """Why not. `conflict`: the order moved on; `role`: not by this actor; `rule`: never like this."""
-
-    kind: Literal["conflict", "role", "rule"]
-    code: str
-    message: str
-    field: str | None = None

@@ -40,6 +40,7 @@ from feira.platform.domain.order_commands import (
     Ship,
     Trigger,
 )
+from feira.platform.domain.order_rejections import Rejection, not_now
 from feira.platform.domain.order_state import (
     ActorRole,
     Deadline,
@@ -47,45 +48,11 @@ from feira.platform.domain.order_state import (
     Decision,
     Fact,
     FulfilmentStatus,
-    LineState,
     OrderState,
     OrderStatus,
     PaymentStatus,
-    Rejection,
     StockMove,
 )
-
-__all__ = [
-    "CLOSED",
-    "Accept",
-    "Action",
-    "ActorRole",
-    "AutoComplete",
-    "Cancel",
-    "Complete",
-    "Deadline",
-    "DeadlineKind",
-    "Decision",
-    "Decline",
-    "Deliver",
-    "Expire",
-    "Fact",
-    "FulfilmentStatus",
-    "LineQuantity",
-    "LineState",
-    "OrderCommand",
-    "OrderState",
-    "OrderStatus",
-    "Pay",
-    "PaymentStatus",
-    "Refund",
-    "Rejection",
-    "Ship",
-    "StockMove",
-    "Trigger",
-    "allowed_actions",
-    "decide",
-]
 
 ACTORS: Final[Mapping[type[OrderCommand | Trigger], frozenset[ActorRole]]] = {
     Accept: frozenset({"seller"}),
@@ -114,31 +81,6 @@ _FROM: Final[Mapping[Action, frozenset[OrderStatus]]] = {
     "complete": frozenset({"delivered"}),
     "cancel": frozenset({"pending_payment", "paid", "accepted"}),
 }
-CLOSED: Final[frozenset[OrderStatus]] = frozenset({"completed", "cancelled", "expired"})
-
-# Why an order in this status cannot do what was asked: it is not so far yet, or it is past it.
-_NOT_YET: Final[Mapping[OrderStatus, tuple[str, str]]] = {
-    "pending_payment": ("order.not_paid", "The order is not paid yet; wait until it is."),
-    "paid": ("order.not_accepted", "The shop has not accepted the order yet; accept it first."),
-    "accepted": ("order.not_shipped", "The order has not been shipped in full yet."),
-    "shipped": ("order.not_delivered", "The order has not been delivered yet."),
-}
-_ALREADY: Final[Mapping[OrderStatus, tuple[str, str]]] = {
-    "accepted": ("order.already_accepted", "The order was accepted before; nothing is left to do."),
-    "shipped": ("order.already_shipped", "The order was shipped; it cannot be changed like this."),
-    "delivered": ("order.already_delivered", "The order was delivered before."),
-    "completed": ("order.already_completed", "The order is completed; nothing can change it."),
-    "cancelled": ("order.already_cancelled", "The order was cancelled; nothing can change it."),
-    "expired": ("order.already_expired", "The order expired unpaid; please check out again."),
-}
-_PROGRESS: Final[tuple[OrderStatus, ...]] = (
-    "pending_payment",
-    "paid",
-    "accepted",
-    "shipped",
-    "delivered",
-    "completed",
-)
 
 
 def allowed_actions(state: OrderState, roles: AbstractSet[ActorRole]) -> tuple[Action, ...]:
@@ -316,17 +258,8 @@ def _wrong_status(action: Action, state: OrderState) -> Rejection | None:
     if _may(action, state):
         return None
     # Part of it is on its way: for a cancellation that is as good as shipped.
-    if state.status == "accepted" and action == "cancel":
-        code, message = _ALREADY["shipped"]
-    elif state.status in _NOT_YET and _precedes(state.status, action):
-        code, message = _NOT_YET[state.status]
-    else:
-        code, message = _ALREADY[state.status]
-    return Rejection(kind="conflict", code=code, message=message)
-
-
-def _precedes(status: OrderStatus, action: Action) -> bool:
-    return all(_PROGRESS.index(status) < _PROGRESS.index(wanted) for wanted in _FROM[action])
+    status = "shipped" if action == "cancel" and state.status == "accepted" else state.status
+    return not_now(status, _FROM[action])
 
 
 def _pending_only(state: OrderState) -> Rejection | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -34,10 +34,6 @@ from feira.services.products.catalogue import SellableVariant
 from feira.services.products.stock import Hold, reserve
 from feira.sql.database import Tx
 from feira.sql.loader import fetch_one
-
-# The order's own deadline gives held stock back. The hold outlives it, so that a payment which the expiry
-# has not overtaken yet always finds its stock; it ends by itself only if nobody expires orders for so long.
-_HOLD_GRACE: Final = timedelta(hours=1)
 
 
 class CheckOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,7 +212,7 @@ async def _open_group(
         ]
     payment_id = await open_payment(tx, group_id, price.total_minor, currency)
     # Last, because stock is what others wait for.
-    await reserve(tx, holds, hold_ends_at + _HOLD_GRACE)
+    await reserve(tx, holds, hold_ends_at)
     return CheckedOut(group_id=group_id, payment_id=payment_id)
 
 

@@ -16,13 +16,15 @@ from feira.platform.domain.order_commands import (
     Complete,
     Decline,
     Deliver,
+    Expire,
     OrderCommand,
     Pay,
     Refund,
     Ship,
     Trigger,
 )
-from feira.platform.domain.order_state import ActorRole, Decision, Rejection
+from feira.platform.domain.order_rejections import Rejection
+from feira.platform.domain.order_state import ActorRole, Decision
 from feira.platform.domain.orders import ACTORS, decide
 from feira.platform.domain.permissions import Action, Principal, Role, require
 from feira.services.orders.access import actor_roles, require_readable
@@ -105,7 +107,16 @@ async def mark_paid(tx: Tx, group_id: OrderGroupId) -> bool:
     """
     orders = await lock_group_orders(tx, group_id)
     moves = _moves(tx, orders, Pay(), "gateway")
-    await apply(tx, moves)
+    try:
+        await apply(tx, moves)
+    except Rejected as lost:
+        if lost.code != "stock.hold_lost":
+            raise
+        # The hold was over for so long that its stock went to somebody else: expire what nobody expired.
+        await apply(tx, _moves(tx, orders, Expire(), "timer"))
+        orders = await lock_group_orders(tx, group_id)
+        moves = _moves(tx, orders, Pay(), "gateway")
+        await apply(tx, moves)
     bought = any(move.decision.fact == "paid" for move in moves)
     already = any(
         order.state.status not in {"pending_payment", "expired", "cancelled"} for order in orders
@@ -113,7 +124,7 @@ async def mark_paid(tx: Tx, group_id: OrderGroupId) -> bool:
     if not bought and not already:
         return False
     for move in moves:
-        if move.decision.fact == "paid_late":
+        if move.decision.fact == "paid_late" and move.decision.refund_minor:
             await request_refund(
                 tx, move.order.row.id, move.decision.refund_minor, "paid after it was closed"
             )
@@ -169,7 +180,9 @@ def _actor_role(
     principal: Principal, relations: frozenset[Role], command: OrderCommand
 ) -> ActorRole:
     held = actor_roles(principal, relations)
-    may = [role for role in _PREFERENCE if role in held and role in ACTORS[type(command)]]
+    may: list[ActorRole] = [
+        role for role in _PREFERENCE if role in held and role in ACTORS[type(command)]
+    ]
     assert may, "the permission table and the order machine agree"
     return may[0]
 

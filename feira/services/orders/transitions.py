@@ -20,15 +20,22 @@ from feira.sql.database import Tx
 async def apply(tx: Tx, moves: Sequence[Move]) -> None:
     """Carry out decisions about distinct orders that this transaction has locked.
 
-    Refunds come before stock (payment before SKU), completion last (the ledger). Stock moves for all
-    orders at once, so that SKUs are locked in one order.
+    Selling comes first, since it alone can fail; refunds come before stock that goes back (payment before
+    SKU), and completion last (the ledger). Stock moves for all orders at once, so that SKUs are locked in
+    one order.
+
+    Raises:
+        Rejected: `stock.hold_lost`: the stock of a paid order is gone; nothing was changed.
     """
+    sold = _orders_whose_stock(moves, "sell")
+    if sold:
+        await stock.sell(tx, sold)
     for move in moves:
         await _store(tx, move)
     for move in moves:
         if move.decision.refund_minor and move.decision.stock == "restock":
             await request_refund(tx, move.order.row.id, move.decision.refund_minor, move.reason)
-    await _move_stock(tx, moves)
+    await _give_stock_back(tx, moves)
     for move in moves:
         if move.decision.fact == "completed":
             await post_completed(tx, move.order.row.id)
@@ -92,10 +99,7 @@ async def _insert_shipment(tx: Tx, move: Move, command: Ship) -> Shipment:
     )
 
 
-async def _move_stock(tx: Tx, moves: Sequence[Move]) -> None:
-    sold = _orders_whose_stock(moves, "sell")
-    if sold:
-        await stock.sell(tx, sold)
+async def _give_stock_back(tx: Tx, moves: Sequence[Move]) -> None:
     released = _orders_whose_stock(moves, "release")
     if released:
         await stock.release(tx, released)
