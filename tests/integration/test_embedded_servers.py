@@ -132,7 +132,8 @@ async def test_a_second_start_in_the_same_folder_names_the_first(data_dir: Path)
 async def test_two_folders_run_side_by_side(data_dir: Path) -> None:
     left = EmbeddedServers(data_dir / "left", durable=False)
     right = EmbeddedServers(data_dir / "right", durable=False)
-    data_dir.mkdir(mode=0o711)
+    data_dir.mkdir()
+    data_dir.chmod(0o711)  # whatever the umask
     ends = await asyncio.gather(left.start(), right.start())
     assert ends[0].postgres_dsn != ends[1].postgres_dsn
     assert [await query(end, "select 1") for end in ends] == [1, 1]
