@@ -50,6 +50,8 @@ class S3Server:
                 name = part + kind
                 if name not in self._numbers:  # after a crash the same ports again
                     self._numbers[name] = self._ports.claim(f"s3-{name}")
+        # A killed run left them; the ports are free, so nobody listens there.
+        self._remove_sockets()
         identities = self._data / "identities.json"
         write_private(identities, self._identities())
         # HOME and the working directory: weed looks for settings in both.
