@@ -20,7 +20,6 @@ from feira.platform.runtime.resp import RespConnection
 
 log = structlog.get_logger("feira.bus")
 
-CHANNEL_PREFIX: Final = "feira:topic:"
 # What waits to be published while Redis is away; the oldest go first, since the top check heals any loss.
 OUTBOX_MAX: Final = 20_000
 PIPELINE_MAX: Final = 512
@@ -37,8 +36,10 @@ Receive = Callable[[str, bytes], None]
 class Bus:
     """One publishing and one subscribing connection, both opened again whenever they break."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, installation: str) -> None:
         self._url = redis_url
+        # Pub/sub knows no databases: two markets on one Redis are told apart by name.
+        self._prefix = f"{installation}:topic:"
         self._outbox: deque[tuple[str, bytes]] = deque(maxlen=OUTBOX_MAX)
         self._outbox_filled = asyncio.Event()
         self._watched: set[str] = set()
@@ -74,7 +75,7 @@ class Bus:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Queue a message for every node that watches the topic."""
-        self._outbox.append((CHANNEL_PREFIX + topic, payload))
+        self._outbox.append((self._prefix + topic, payload))
         self._outbox_filled.set()
 
     async def watch(self, topics: list[str]) -> None:
@@ -104,7 +105,7 @@ class Bus:
             return
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                await subscriber.send([(verb, *(CHANNEL_PREFIX + topic for topic in topics))])
+                await subscriber.send([(verb, *(self._prefix + topic for topic in topics))])
         except OSError as error:
             # The reader sees the same broken connection and starts over with everything watched.
             log.warning("bus_change_failed", error=type(error).__name__)
@@ -151,7 +152,7 @@ class Bus:
                 # The bare prefix is nobody's topic: it keeps the connection in subscriber mode from the start.
                 # From here on `watch` speaks on this connection itself, so no topic falls in between.
                 self._subscriber = connection
-                await connection.send([("SUBSCRIBE", CHANNEL_PREFIX, *(CHANNEL_PREFIX + t for t in self._watched))])
+                await connection.send([("SUBSCRIBE", self._prefix, *(self._prefix + t for t in self._watched))])
                 backoff_s = BACKOFF_MIN_S
                 on_connected()
                 await self._hand_over(connection, receive)
@@ -165,7 +166,7 @@ class Bus:
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
     async def _hand_over(self, connection: RespConnection, receive: Receive) -> None:
-        prefix = len(CHANNEL_PREFIX)
+        prefix = len(self._prefix)
         asked = False
         while True:
             try:

@@ -55,6 +55,13 @@ class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
     last_message: msgspec.Raw | None
 
 
+class ConversationPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Most recently active first; `next_cursor` is null on the last page."""
+
+    items: list[ConversationView]
+    next_cursor: str | None
+
+
 class _Row(msgspec.Struct, frozen=True, kw_only=True):
     id: ConversationId
     shop_id: ShopId
@@ -124,12 +131,12 @@ async def _buyer_of_order(con: Connection, principal: Principal, shop: ShopId, o
 
 
 async def list_conversations(
-    con: Connection, user: UserId, *, before: tuple[datetime, UUID] | None, limit: int
-) -> list[ConversationView]:
-    """Return a user's conversations, the most recently active first, after a keyset position."""
-    at, identifier = before or (None, None)
-    rows = await fetch_all(con, SQL["list_conversations"], _Row, user, at, identifier, limit, None)
-    return [_view(row) for row in rows]
+    con: Connection, user: UserId, *, cursor: ConversationId | None, limit: int
+) -> ConversationPage:
+    """Return a user's conversations, the most recently active first. `cursor` is the last id of the page before."""
+    rows = await fetch_all(con, SQL["list_conversations"], _Row, user, cursor, None, limit + 1)
+    items = [_view(row) for row in rows[:limit]]
+    return ConversationPage(items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
 
 
 async def read_conversation(con: Connection, user: UserId, conversation: ConversationId) -> ConversationView:
@@ -138,7 +145,7 @@ async def read_conversation(con: Connection, user: UserId, conversation: Convers
     Raises:
         NotFound: `conversation.not_found`.
     """
-    row = await fetch_one(con, SQL["list_conversations"], _Row, user, None, None, 1, conversation)
+    row = await fetch_one(con, SQL["list_conversations"], _Row, user, None, conversation, 1)
     if row is None:
         raise not_a_conversation()
     return _view(row)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from feira.platform.domain.errors import NotFound
+from feira.platform.domain.errors import Conflict, NotFound
 from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.jobs import NotifyUnreadMessages
@@ -21,6 +21,7 @@ SQL = load_queries("messaging")
 # A message still unread after this long is mailed, once per unread streak.
 UNREAD_REMINDER_DELAY_S: Final = 120.0
 HISTORY_LIMIT_MAX: Final = 100
+COLLISIONS_MAX: Final = 5
 _REMINDER_KIND: Final = "notifications.unread_messages"
 
 MessageText = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
@@ -97,17 +98,23 @@ async def post_messages(con: Connection, conversation: ConversationId, batch: li
         UNREAD_REMINDER_DELAY_S,
         NotifyUnreadMessages.attempts_max,
     )
-    try:
-        rows = await fetch_all(con, SQL["post_messages"], _PostedRow, *arguments)
-    except asyncpg.UniqueViolationError:
-        # Another node committed one of these client ids after this statement's snapshot: now it is known.
-        rows = await fetch_all(con, SQL["post_messages"], _PostedRow, *arguments)
+    rows = await _append(con, arguments)
     fresh = [row for row in rows if row.fresh]
     return PostedBatch(
         places={(row.sender_id, row.client_id): PostedMessage(seq=row.seq, at=row.at) for row in rows},
         epoch=fresh[0].epoch if fresh else "",
         events=[LoggedEvent(seq=row.seq, at=row.at, body=row.body) for row in fresh],
     )
+
+
+async def _append(con: Connection, arguments: tuple[Any, ...]) -> list[_PostedRow]:
+    for _ in range(COLLISIONS_MAX):
+        try:
+            return await fetch_all(con, SQL["post_messages"], _PostedRow, *arguments)
+        except asyncpg.UniqueViolationError:
+            # Another node committed one of these client ids after this statement's snapshot: now it is known.
+            continue
+    raise Conflict("database.contended", "Too many changes at once; please try again.")
 
 
 def _body(outgoing: Outgoing) -> msgspec.Raw:

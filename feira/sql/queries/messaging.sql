@@ -78,7 +78,7 @@ FROM conversation_members m JOIN users u ON u.id = m.user_id
 WHERE m.conversation_id = $1::uuid ORDER BY m.joined_at, m.user_id;
 
 -- name: list_conversations
--- A user's conversations, the most recently active first, after a keyset position.
+-- A user's conversations, the most recently active first, after one of them; or a single one.
 SELECT c.id, c.shop_id, s.name AS shop_name, c.buyer_id, b.display_name AS buyer_name,
        c.subject_kind, c.subject_id, c.seq, m.read_seq,
        coalesce(c.last_message_at, c.created_at) AS active_at,
@@ -90,8 +90,9 @@ JOIN users b ON b.id = c.buyer_id
 LEFT JOIN messages last ON last.conversation_id = c.id AND last.seq = c.seq
 LEFT JOIN products p ON c.subject_kind = 'product' AND p.id = c.subject_id
 WHERE m.user_id = $1::uuid
-  AND ($2::timestamptz IS NULL OR (coalesce(c.last_message_at, c.created_at), c.id) < ($2, $3::uuid))
-  AND ($5::uuid IS NULL OR c.id = $5)
+  AND ($2::uuid IS NULL OR (coalesce(c.last_message_at, c.created_at), c.id) <
+       (SELECT coalesce(b.last_message_at, b.created_at), b.id FROM conversations b WHERE b.id = $2))
+  AND ($3::uuid IS NULL OR c.id = $3)
 ORDER BY active_at DESC, c.id DESC
 LIMIT $4::int;
 
