@@ -11,6 +11,7 @@ Every change of a held row is fenced by `(id, attempt, state)`: an attempt that 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -138,3 +139,44 @@ async def release_attempt(con: Connection, job: JobId, attempt: int) -> bool:
 async def sweep_expired(con: Connection, *, limit: int) -> list[SweptJob]:
     """Free up to `limit` jobs whose lease ran out; a run that used up the attempts leaves its job dead."""
     return await fetch_all(con, SQL["sweep_expired"], SweptJob, limit)
+
+
+class LastFire(msgspec.Struct, frozen=True, kw_only=True):
+    """The last slot a schedule fired, if any, and the database's time."""
+
+    name: str
+    last_slot: datetime | None
+    now: datetime
+
+
+async def read_schedules(con: Connection, names: list[str]) -> list[LastFire]:
+    return await fetch_all(con, SQL["read_schedules"], LastFire, names)
+
+
+async def fire_slot(con: Connection, schedule: str, slot: datetime) -> bool:
+    """Take a slot; False when somebody has it."""
+    return bool(await con.fetchval(SQL["fire_slot"], schedule, slot))
+
+
+async def is_unfinished(con: Connection, dedup: str) -> bool:
+    """Whether the job with this dedup key still waits or runs."""
+    return bool(await con.fetchval(SQL["is_unfinished"], dedup))
+
+
+DONE_KEPT_DAYS = 7
+DEAD_KEPT_DAYS = 90
+FIRES_KEPT_DAYS = 7
+IDEMPOTENCY_KEYS_KEPT_DAYS = 2
+
+Purgeable = Literal["purge_jobs", "purge_fires", "purge_idempotency_keys"]
+
+
+async def purge_step(con: Connection, what: Purgeable, *, limit: int) -> int:
+    """Delete up to `limit` old rows and return how many."""
+    days = {
+        "purge_jobs": (DONE_KEPT_DAYS, DEAD_KEPT_DAYS),
+        "purge_fires": (FIRES_KEPT_DAYS,),
+        "purge_idempotency_keys": (IDEMPOTENCY_KEYS_KEPT_DAYS,),
+    }[what]
+    status = await con.execute(SQL[what], *days, limit)
+    return int(status.rpartition(" ")[2])

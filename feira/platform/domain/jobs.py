@@ -5,7 +5,7 @@ A job is a row written in the transaction that causes it. Its handler must be sa
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -20,6 +20,22 @@ from feira.platform.domain.ids import (
     UserId,
 )
 
+# Waits of a failed job double from 2 s to at most an hour: twelve attempts span a bit more than an hour.
+BACKOFF_FIRST_S: Final = 2.0
+BACKOFF_MAX_S: Final = 3600.0
+
+
+def backoff_s(attempt: int, jitter: float) -> float:
+    """Seconds to wait after failed attempt 1, 2, 3 ...; `jitter` in [0, 1) takes up to half of them away.
+
+    Half is kept so that a sick neighbour gets its rest; the rest is spread so that its callers do not
+    come back together.
+    """
+    assert attempt >= 1, "attempts count from one"
+    assert 0 <= jitter < 1, "jitter is a share"
+    longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(attempt - 1, 32))
+    return longest * (1 - jitter / 2)
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
     """Base of every kind of job: `tag` is the kind, the fields are its arguments."""
@@ -28,63 +44,65 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_un
     timeout_s: ClassVar[float] = 30.0
 
 
-class SendVerificationEmail(Job, tag="users.send_verification_email"):
+class SendVerificationEmail(Job, frozen=True, kw_only=True, tag="users.send_verification_email"):
     """The link's token is made by the handler, so that no secret rests in a job row."""
 
     user: UserId
 
 
-class SendPasswordResetEmail(Job, tag="users.send_password_reset_email"):
+class SendPasswordResetEmail(Job, frozen=True, kw_only=True, tag="users.send_password_reset_email"):
     user: UserId
 
 
-class VerifyShop(Job, tag="users.verify_shop"):
+class VerifyShop(Job, frozen=True, kw_only=True, tag="users.verify_shop"):
     """Open the shop's account at the payment provider and ask for its KYC decision."""
 
     shop: ShopId
 
 
-class SyncProductToSearch(Job, tag="products.sync_to_search"):
+class SyncProductToSearch(Job, frozen=True, kw_only=True, tag="products.sync_to_search"):
     """Bring the search index to the product's current state, whatever that is by then."""
 
     product: ProductId
 
 
-class CheckUploadedMedia(Job, tag="products.check_uploaded_media"):
+class CheckUploadedMedia(Job, frozen=True, kw_only=True, tag="products.check_uploaded_media"):
     """Compare an uploaded object with what was announced, and publish or reject it."""
 
     media_key: str
 
 
-class ReleaseExpiredReservations(Job, tag="products.release_expired_reservations"):
+class ReleaseExpiredReservations(
+    Job, frozen=True, kw_only=True, tag="products.release_expired_reservations"
+):
     """Give held stock back whose hold is over."""
 
 
-class ExpireUnpaidOrders(Job, tag="orders.expire_unpaid"):
+class ExpireUnpaidOrders(Job, frozen=True, kw_only=True, tag="orders.expire_unpaid"):
     """Expire orders whose hold ended without a payment."""
 
 
-class AcceptDeliveredOrders(Job, tag="orders.accept_delivered"):
+class AcceptDeliveredOrders(Job, frozen=True, kw_only=True, tag="orders.accept_delivered"):
     """Complete delivered orders whose buyer stayed silent until the auto-accept deadline."""
 
 
-class CreatePaymentIntent(Job, tag="payments.create_intent"):
+class CreatePaymentIntent(Job, frozen=True, kw_only=True, tag="payments.create_intent"):
     """Repeat the gateway call of a checkout whose request died before it could."""
 
     payment: PaymentId
 
 
-class CancelPaymentIntent(Job, tag="payments.cancel_intent"):
+class CancelPaymentIntent(Job, frozen=True, kw_only=True, tag="payments.cancel_intent"):
     """Tell the gateway that an expired or cancelled checkout takes no money any more."""
 
     payment: PaymentId
 
 
-class RefundPayment(Job, tag="payments.refund"):
+class RefundPayment(Job, frozen=True, kw_only=True, tag="payments.refund"):
     refund: RefundId
 
 
-class HandleWebhook(Job, tag="payments.handle_webhook"):
+class HandleWebhook(Job, frozen=True, kw_only=True, tag="payments.handle_webhook"):
     """Apply a stored provider event by fetching the object it speaks of."""
 
     provider: str
@@ -92,18 +110,24 @@ class HandleWebhook(Job, tag="payments.handle_webhook"):
     event_id: str
 
 
-class NotifyOrderPaid(Job, tag="notifications.order_paid"):
+class NotifyOrderPaid(Job, frozen=True, kw_only=True, tag="notifications.order_paid"):
     order: OrderId
 
 
-class NotifyOrderShipped(Job, tag="notifications.order_shipped"):
+class NotifyOrderShipped(Job, frozen=True, kw_only=True, tag="notifications.order_shipped"):
     order: OrderId
     shipment: ShipmentId
 
 
-class NotifyUnreadMessages(Job, tag="notifications.unread_messages"):
+class NotifyUnreadMessages(Job, frozen=True, kw_only=True, tag="notifications.unread_messages"):
     """Mail a member about a message that is still unread when this job runs."""
 
     conversation: ConversationId
     user: UserId
     seq: int
+
+
+class Purge(Job, frozen=True, kw_only=True, tag="jobs.purge"):
+    """Forget what nobody will ask for again: done jobs, fired slots, answers kept for repeated requests."""
+
+    timeout_s: ClassVar[float] = 300.0

@@ -58,13 +58,13 @@ WHERE id = $1::uuid AND attempt = $2::int AND state = 'running'
 RETURNING true;
 
 -- name: release_attempt
--- Worker: a stopping process gives back what it could not finish, for another to take at once.
-UPDATE jobs SET state = 'ready', lease_until = NULL
+-- Worker: a stopping process gives back what it could not finish, for another to take at once. Not counted.
+UPDATE jobs SET state = 'ready', lease_until = NULL, attempts_max = attempts_max + 1
 WHERE id = $1::uuid AND attempt = $2::int AND state = 'running'
 RETURNING true;
 
 -- name: sweep_expired
--- Sweeper: attempts whose lease ran out. One that never ran is ready again, however often; one that ran has counted.
+-- Sweeper: attempts whose lease ran out. One that never ran is ready again and not counted; one that ran was an attempt.
 WITH expired AS (
     SELECT id FROM jobs
     WHERE state IN ('queued', 'running') AND lease_until < now()
@@ -79,6 +79,7 @@ SET state = CASE WHEN state = 'running' AND attempt >= attempts_max THEN 'dead' 
         WHEN state = 'running' THEN 'LeaseExpired: attempt ' || attempt || ' ended without a word (process killed?)'
         ELSE last_error
     END,
+    attempts_max = attempts_max + CASE WHEN state = 'queued' THEN 1 ELSE 0 END,
     lease_until = NULL
 FROM expired WHERE jobs.id = expired.id
 RETURNING jobs.id, jobs.kind, jobs.attempt, jobs.state = 'dead' AS is_dead, coalesce(jobs.last_error, '') AS last_error;

@@ -1,0 +1,20 @@
+"""Every kind of job and who handles it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from feira.jobs import housekeeping, orders
+from feira.jobs.run import Handlers
+
+_ROOMS: Final[tuple[Handlers, ...]] = (housekeeping.HANDLERS, orders.HANDLERS)
+
+
+def merge(rooms: tuple[Handlers, ...]) -> Handlers:
+    """One table of all rooms' handlers; a kind has exactly one."""
+    merged = {job: handler for handlers in rooms for job, handler in handlers.items()}
+    assert len(merged) == sum(map(len, rooms)), "a kind of job has one handler"
+    return merged
+
+
+HANDLERS: Final[Handlers] = merge(_ROOMS)
