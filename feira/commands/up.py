@@ -168,6 +168,8 @@ class Up:
             self._supervisor.watch(database)
         await self._start_nodes(env, config.drain_s)
         await self._until_ready(local_url(host, port))
+        for child in (*self._servers, *self._worker):
+            self._supervisor.watch(child)
         self._say(banner(config, data_dir, time.monotonic() - began))
 
     async def _finish(self, name: str, argv: list[str], env: dict[str, str]) -> None:
@@ -197,16 +199,29 @@ class Up:
         )
         for child in (*self._servers, *self._worker):
             await child.start()
-            self._supervisor.watch(child)
 
     async def _until_ready(self, url: str) -> None:
+        """Who ends before ever being ready would end again: that is said instead of tried."""
+        ready = asyncio.create_task(_readiness(url), name="readiness")
+        exits = {
+            asyncio.create_task(child.exited(), name=f"{child.name}-exit"): child
+            for child in (*self._servers, *self._worker)
+        }
         try:
-            async with asyncio.timeout(_READY_TIMEOUT_S):
-                while not await asyncio.to_thread(_answers, f"{url}/readyz"):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
+            done, _ = await asyncio.wait(
+                {ready, *exits}, timeout=_READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in (ready, *exits):
+                task.cancel()
+            await asyncio.wait({ready, *exits})
+        for task, child in exits.items():
+            if task in done:
+                code = describe_exit(task.result())
+                raise UpError(f"{child.name} {code} before it was ready; its log is above")
+        if ready not in done:
             message = f"the servers are not ready after {_READY_TIMEOUT_S:g} s; their log is above"
-            raise UpError(message) from None
+            raise UpError(message)
 
     async def _close(self) -> None:
         await self._supervisor.stop(self._servers)
@@ -216,6 +231,11 @@ class Up:
         await self._databases.stop()
         if self._stop_asked.is_set():
             self._say("stopped")
+
+
+async def _readiness(url: str) -> None:
+    while not await asyncio.to_thread(_answers, f"{url}/readyz"):  # noqa: ASYNC110 - it's polled
+        await asyncio.sleep(0.05)
 
 
 def _answers(url: str) -> bool:

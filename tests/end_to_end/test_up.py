@@ -152,6 +152,14 @@ async def test_a_taken_port_is_said_before_anything_starts(data_dir: Path) -> No
     assert not data_dir.exists()
 
 
+async def test_a_server_that_ends_before_it_was_ready_is_said_and_everything_stops(
+    data_dir: Path,
+) -> None:
+    market = await up(data_dir, 0, "finish")
+    assert await market.end() != 0
+    assert "ended with exit code 0 before it was ready" in market.output
+
+
 async def test_a_second_market_in_the_same_folder_is_refused(
     market: Market, data_dir: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""`feira up` with stand-ins for its children: python up_stand_in.py DATA_DIR PORT
+"""`feira up` with stand-ins for its children: python up_stand_in.py DATA_DIR PORT [ROLE_OF_SERVERS]
 
 As a child: python up_stand_in.py serve|work|finish. `serve` answers every request with its process id.
 """
@@ -42,14 +42,14 @@ def _work() -> None:
     signal.sigwait({signal.SIGTERM})
 
 
-async def _up(data_dir: Path, port: int | None) -> None:
+async def _up(data_dir: Path, port: int, serve: str) -> None:
     def stand_in(role: str) -> list[str]:
         return [sys.executable, __file__, role]
 
     commands = NodeCommands(
         migrate=stand_in("finish"),
         seed=stand_in("finish"),
-        serve=stand_in("serve"),
+        serve=stand_in(serve),
         work=stand_in("work"),
     )
     options = UpOptions(data_dir=data_dir, port=port)
@@ -66,4 +66,5 @@ if __name__ == "__main__":
         case "finish":
             print("done", flush=True)
         case data_dir:
-            asyncio.run(_up(Path(data_dir), int(sys.argv[2]) if len(sys.argv) > 2 else None))
+            serve = sys.argv[3] if len(sys.argv) > 3 else "serve"
+            asyncio.run(_up(Path(data_dir), int(sys.argv[2]), serve))
