@@ -34,9 +34,9 @@ class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
     html: Template
 
 
-def render(name: TemplateName, *, to: str, idempotency_key: str, **values: str) -> Mail:
+def render(template_name: TemplateName, /, *, to: str, idempotency_key: str, **values: str) -> Mail:
     """Fill a template in."""
-    template = _load(name)
+    template = _load(template_name)
     lines = {key: " ".join(value.split()) for key, value in values.items()}
     escaped = {key: html.escape(value) for key, value in lines.items()}
     subject = template.subject.substitute(lines)[:SUBJECT_CHARS_MAX]
