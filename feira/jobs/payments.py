@@ -1,0 +1,112 @@
+"""Calls to the payment provider: before and after each stands a commit, and every repeat has the same key."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from feira.jobs.run import Handlers, JobRun
+from feira.platform.domain.errors import Rejected
+from feira.platform.domain.jobs import (
+    CancelPaymentIntent,
+    CreatePaymentIntent,
+    HandleWebhook,
+    RefundPayment,
+)
+from feira.services.payments import outcomes, payments, refunds, webhooks
+from feira.services.payments.webhooks import WebhookRow
+from feira.services.users.shops import apply_account
+from feira.sql.database import Tx
+
+# A bug of ours, not the provider's word on a refund: somebody has to look before money is moved again.
+_NOT_ABOUT_THE_REFUND: Final = frozenset(
+    {"gateway.idempotency_key_reused", "gateway.invalid_request", "gateway.not_found"}
+)
+
+
+async def handle_create_intent(run: JobRun, job: CreatePaymentIntent) -> None:
+    await payments.ensure_intent(run.market, job.payment)
+
+
+async def handle_cancel_intent(run: JobRun, job: CancelPaymentIntent) -> None:
+    """What the provider answers decides: a payment that succeeded first is captured, and then refunded."""
+    market = run.market
+    async with market.database.connection() as con:
+        payment = await payments.load_payment(con, job.payment)
+    if payment.gateway_reference is None:
+        await run.commit(lambda tx: outcomes.give_up(tx, job.payment))
+        return
+    payments.require_same_gateway(market, payment.gateway)
+    intent = await market.payments.cancel_intent(
+        payment.gateway_reference,
+        idempotency_key=payments.outside_key("cancel_intent", payment.id),
+    )
+    await run.commit(lambda tx: outcomes.apply_intent(tx, intent))
+
+
+async def handle_refund(run: JobRun, job: RefundPayment) -> None:
+    async with run.market.database.connection() as con:
+        refund = await refunds.load_refund(con, job.refund)
+    if refund.state != "requested":
+        return
+    try:
+        answer = await refunds.ask_provider(run.market, refund)
+    except Rejected as error:
+        if error.code in _NOT_ABOUT_THE_REFUND:
+            raise
+        reason = error.message
+        await run.commit(lambda tx: outcomes.apply_refused_refund(tx, job.refund, reason))
+        return
+    await run.commit(lambda tx: outcomes.apply_refund(tx, job.refund, answer))
+
+
+async def handle_webhook(run: JobRun, job: HandleWebhook) -> None:
+    """The event only says what to look at; what counts is how it is at the provider now."""
+    async with run.market.database.connection() as con:
+        event = await webhooks.load_event(con, job)
+    if event.handled_at is not None:
+        return
+    match event.type:
+        case "account.updated":
+            await _look_at_account(run, event)
+        case "refund.updated":
+            await _look_at_refund(run, event)
+        case _:
+            await _look_at_intent(run, event)
+
+
+async def _look_at_account(run: JobRun, event: WebhookRow) -> None:
+    account = await run.market.payments.fetch_account(event.subject)
+
+    async def apply(tx: Tx) -> None:
+        await apply_account(tx, account)
+        await webhooks.mark_handled(tx, event)
+
+    await run.commit(apply)
+
+
+async def _look_at_intent(run: JobRun, event: WebhookRow) -> None:
+    intent = await run.market.payments.fetch_intent(event.subject)
+
+    async def apply(tx: Tx) -> None:
+        await outcomes.apply_intent(tx, intent)
+        await webhooks.mark_handled(tx, event)
+
+    await run.commit(apply)
+
+
+async def _look_at_refund(run: JobRun, event: WebhookRow) -> None:
+    answer = await run.market.payments.fetch_refund(event.subject)
+
+    async def apply(tx: Tx) -> None:
+        await outcomes.apply_refund(tx, await outcomes.find_refund(tx, answer.reference), answer)
+        await webhooks.mark_handled(tx, event)
+
+    await run.commit(apply)
+
+
+HANDLERS: Final[Handlers] = {
+    CreatePaymentIntent: handle_create_intent,
+    CancelPaymentIntent: handle_cancel_intent,
+    RefundPayment: handle_refund,
+    HandleWebhook: handle_webhook,
+}

@@ -1,0 +1,165 @@
+"""What the sandbox company does by itself: identity checks, late captures and refunds, and delivering webhooks.
+
+Everything due is a row, so any number of processes may run this and any may die: rows are claimed with SKIP
+LOCKED, and a delivery's next try is written down before it is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import msgspec
+import structlog
+
+from feira.platform.gateways.payments.sandbox import storage
+from feira.platform.gateways.payments.sandbox.signature import sign
+from feira.platform.gateways.payments.sandbox.wire import SIGNATURE_HEADER
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from feira.platform.gateways.payments.sandbox.storage import Connection
+
+# Rows of other processes are noticed at the next look; our own ring the bell.
+LOOK_EVERY_S: Final = 0.5
+DELIVERY_TIMEOUT_S: Final = 10.0
+DELIVERIES_AT_ONCE: Final = 16
+# Waits double from half a second to five minutes: about two days until a delivery is given up.
+ATTEMPTS_MAX: Final = 600
+BACKOFF_MAX_S: Final = 300.0
+# Any 2xx is an acknowledgement.
+_SUCCESS: Final = 2
+
+_ACCOUNTS_DUE: Final = """
+    SELECT id FROM sandbox.accounts WHERE status = 'pending' AND decide_at <= now()
+    ORDER BY decide_at LIMIT 16 FOR UPDATE SKIP LOCKED
+"""
+_CAPTURES_DUE: Final = """
+    SELECT id FROM sandbox.payment_intents WHERE capture_at <= now()
+    ORDER BY capture_at LIMIT 16 FOR UPDATE SKIP LOCKED
+"""
+_REFUNDS_DUE: Final = """
+    SELECT id FROM sandbox.refunds WHERE state = 'pending' AND ends_at <= now()
+    ORDER BY ends_at LIMIT 16 FOR UPDATE SKIP LOCKED
+"""
+_CLAIM_DELIVERIES: Final = """
+    UPDATE sandbox.deliveries AS d
+    SET attempt = d.attempt + 1, due_at = now() + make_interval(secs => least($2::float8, 0.5 * 2.0 ^ least(d.attempt, 20)) + $3::float8)
+    FROM sandbox.events AS e
+    WHERE e.id = d.event_id AND d.id IN (
+        SELECT id FROM sandbox.deliveries WHERE delivered_at IS NULL AND due_at <= now() AND attempt < $4::int
+        ORDER BY due_at LIMIT $1::int FOR UPDATE SKIP LOCKED
+    )
+    RETURNING d.id, e.body
+"""
+_DELIVERED: Final = (
+    "UPDATE sandbox.deliveries SET delivered_at = now(), last_error = '' WHERE id = $1"
+)
+_NOT_DELIVERED: Final = "UPDATE sandbox.deliveries SET last_error = $2 WHERE id = $1"
+
+log = structlog.get_logger()
+
+
+class _Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    body: str
+
+
+class Clockwork:
+    """One process's share of the work. `run` until cancelled; `ring` when something became due."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        session: aiohttp.ClientSession,
+        *,
+        webhook_secret: str,
+        webhook_url: Callable[[], str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._pool = pool
+        self._session = session
+        self._webhook_secret = webhook_secret
+        self._webhook_url = webhook_url
+        self._clock = clock
+        self._bell = asyncio.Event()
+
+    def ring(self) -> None:
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Look for due rows for ever. Whatever goes wrong is logged, and the rows are still there at the next look."""
+        while True:
+            self._bell.clear()
+            try:
+                busy = await self.turn()
+            except Exception as error:  # noqa: BLE001 - a loop that ends would end the company
+                log.warning("sandbox.clockwork_failed", error=repr(error))
+                busy = False
+            if not busy:
+                await self._wait()
+
+    async def turn(self) -> bool:
+        """Do what is due now, up to a batch of each kind; say whether there was anything."""
+        done = await self._each_due(_ACCOUNTS_DUE, storage.decide_account)
+        done += await self._each_due(_CAPTURES_DUE, storage.capture)
+        done += await self._each_due(_REFUNDS_DUE, storage.end_refund)
+        return bool(done + await self._deliver())
+
+    async def _each_due(self, query: str, act: Callable[[Connection, str], Awaitable[None]]) -> int:
+        async with self._pool.acquire() as con, con.transaction():
+            due = [row["id"] for row in await con.fetch(query)]
+            for identifier in due:
+                await act(con, identifier)
+        return len(due)
+
+    async def _deliver(self) -> int:
+        async with self._pool.acquire() as con:
+            rows = await con.fetch(
+                _CLAIM_DELIVERIES,
+                DELIVERIES_AT_ONCE,
+                BACKOFF_MAX_S,
+                DELIVERY_TIMEOUT_S,
+                ATTEMPTS_MAX,
+            )
+        claimed = msgspec.convert([dict(row) for row in rows], list[_Claimed])
+        async with asyncio.TaskGroup() as group:
+            for delivery in claimed:
+                group.create_task(self._send(delivery), name=f"sandbox-delivery-{delivery.id}")
+        return len(claimed)
+
+    async def _send(self, delivery: _Claimed) -> None:
+        body = delivery.body.encode()
+        headers = {
+            SIGNATURE_HEADER: sign(body, secret=self._webhook_secret, at=int(self._clock())),
+            "Content-Type": "application/json",
+        }
+        error = ""
+        try:
+            async with self._session.post(
+                self._webhook_url(),
+                data=body,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=DELIVERY_TIMEOUT_S),
+                allow_redirects=False,
+            ) as answer:
+                if answer.status // 100 != _SUCCESS:
+                    error = f"answered {answer.status}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+            error = repr(failure)
+        async with self._pool.acquire() as con:
+            if error:
+                await con.execute(_NOT_DELIVERED, delivery.id, error[:300])
+            else:
+                await con.execute(_DELIVERED, delivery.id)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await self._bell.wait()
+        except TimeoutError:
+            return
