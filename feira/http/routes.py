@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from feira.http import carts, orders
+from feira.http import (
+    carts,
+    conversations,
+    jobs,
+    media,
+    notifications,
+    orders,
+    payments,
+    products,
+    search,
+)
 from feira.http.endpoint import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *products.ENDPOINTS,
+    *media.ENDPOINTS,
+    *search.ENDPOINTS,
     *carts.ENDPOINTS,
     *orders.ENDPOINTS,
+    *payments.ENDPOINTS,
+    *conversations.ENDPOINTS,
+    *notifications.ENDPOINTS,
+    *jobs.ENDPOINTS,
 )

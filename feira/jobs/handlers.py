@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from feira.jobs import housekeeping, orders
+from feira.jobs import housekeeping, notifications, orders, payments, products, users
 from feira.jobs.run import Handlers
 
-_ROOMS: Final[tuple[Handlers, ...]] = (housekeeping.HANDLERS, orders.HANDLERS)
+_ROOMS: Final[tuple[Handlers, ...]] = (
+    housekeeping.HANDLERS,
+    notifications.HANDLERS,
+    orders.HANDLERS,
+    payments.HANDLERS,
+    products.HANDLERS,
+    users.HANDLERS,
+)
 
 
 def merge(rooms: tuple[Handlers, ...]) -> Handlers:

@@ -9,3 +9,4 @@ CREATE TABLE notifications (
     read_at timestamptz
 );
 CREATE INDEX notifications_by_user ON notifications (user_id, id);
+CREATE INDEX notifications_unread ON notifications (user_id, id) WHERE read_at IS NULL;

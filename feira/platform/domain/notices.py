@@ -1,0 +1,61 @@
+"""What a notification says, by kind. Stored with it, so that it stays true when names change."""
+
+from __future__ import annotations
+
+import msgspec
+
+from feira.platform.domain.ids import ConversationId, OrderId, ShipmentId, ShopId
+
+
+class OrderPaidNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="order.paid"
+):
+    """To the buyer: the payment arrived."""
+
+    order: OrderId
+    number: int
+    shop: ShopId
+    shop_name: str
+    total_minor: int
+    currency: str
+
+
+class OrderReceivedNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="order.received"
+):
+    """To a shop's team: there is something to accept and ship."""
+
+    order: OrderId
+    number: int
+    shop: ShopId
+    shop_name: str
+    buyer_name: str
+    total_minor: int
+    currency: str
+
+
+class OrderShippedNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="order.shipped"
+):
+    """To the buyer: a parcel is on its way."""
+
+    order: OrderId
+    number: int
+    shop: ShopId
+    shop_name: str
+    shipment: ShipmentId
+    carrier: str
+    tracking_number: str
+
+
+class UnreadMessagesNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="messages.unread"
+):
+    """To a member who has not read for a while."""
+
+    conversation: ConversationId
+    sender_name: str
+    count: int
+
+
+Notice = OrderPaidNotice | OrderReceivedNotice | OrderShippedNotice | UnreadMessagesNotice

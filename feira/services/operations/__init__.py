@@ -1,0 +1,1 @@
+"""What the market's own people see and do."""
