@@ -5,6 +5,30 @@ CREATE TABLE categories (
     name text NOT NULL,
     position int NOT NULL DEFAULT 0
 );
+CREATE INDEX categories_by_parent ON categories (parent_id);
+
+-- A tree to begin with; a market adds its own below or beside.
+INSERT INTO categories (slug, name, position) VALUES
+('home-living', 'Home & Living', 1),
+('fashion', 'Fashion', 2),
+('electronics', 'Electronics', 3),
+('books-media', 'Books & Media', 4),
+('food-drink', 'Food & Drink', 5);
+INSERT INTO categories (parent_id, slug, name, position)
+SELECT parent.id, child.slug, child.name, child.position
+FROM (VALUES
+    ('home-living', 'ceramics', 'Ceramics', 1),
+    ('home-living', 'furniture', 'Furniture', 2),
+    ('home-living', 'lighting', 'Lighting', 3),
+    ('fashion', 'clothing', 'Clothing', 1),
+    ('fashion', 'shoes', 'Shoes', 2),
+    ('fashion', 'jewellery', 'Jewellery', 3),
+    ('electronics', 'audio', 'Audio', 1),
+    ('electronics', 'phones', 'Phones & Accessories', 2),
+    ('books-media', 'books', 'Books', 1),
+    ('books-media', 'music', 'Music', 2)
+) AS child (parent_slug, slug, name, position)
+JOIN categories parent ON parent.slug = child.parent_slug;
 
 CREATE TYPE product_status AS ENUM (
     'draft',      -- -> published (the shop, once complete)
@@ -25,9 +49,18 @@ CREATE TABLE products (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     published_at timestamptz,
-    CONSTRAINT products_slug_unique UNIQUE (shop_id, slug)
+    CONSTRAINT products_slug_unique UNIQUE (shop_id, slug),
+    CONSTRAINT products_published_whole
+    CHECK (status = 'draft' OR (category_id IS NOT NULL AND published_at IS NOT NULL))
 );
-CREATE INDEX products_by_shop ON products (shop_id, created_at);
+CREATE INDEX products_by_shop ON products (shop_id, id);
+
+-- Grows with every change that search shows, in the transaction that makes it. Apart from `products.version`, so that
+-- a sale never turns a seller's edit into a conflict. Locked after stock and before topics, in the order of ids.
+CREATE TABLE product_search_versions (
+    product_id uuid PRIMARY KEY REFERENCES products,
+    version bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 70);
 
 CREATE TABLE variants (
     id uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -40,12 +73,14 @@ CREATE TABLE variants (
     position int NOT NULL DEFAULT 0,
     active boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT variants_sku_unique UNIQUE (shop_id, sku),
-    CONSTRAINT variants_options_unique UNIQUE (product_id, options)
+    CONSTRAINT variants_sku_unique UNIQUE (shop_id, sku)
 );
+-- A variant that was given up leaves its options to another.
+CREATE UNIQUE INDEX variants_options_unique ON variants (product_id, options) WHERE active;
 CREATE INDEX variants_by_product ON variants (product_id, position);
 
--- available = on_hand - reserved. One conditional update moves both; nothing reads and then writes.
+-- available = on_hand - reserved. Whoever changes a row of it, or the state of a reservation of it, holds this row's
+-- lock; several are locked in the order of their ids. One conditional update moves both; nothing reads and then writes.
 CREATE TABLE stock (
     variant_id uuid PRIMARY KEY REFERENCES variants,
     on_hand int NOT NULL DEFAULT 0 CONSTRAINT stock_on_hand_not_negative CHECK (on_hand >= 0),
@@ -107,22 +142,47 @@ CREATE TABLE media (
 );
 CREATE INDEX media_by_product ON media (product_id, position);
 
+-- How search compares text: lower case, no accents, words of letters and digits with one space between.
+CREATE FUNCTION search_fold(raw text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+RETURN btrim(regexp_replace(
+    lower(unaccent(normalize(raw, NFKC)) COLLATE pg_c_utf8) COLLATE pg_c_utf8, '[^[:alnum:]]+', ' ', 'g'
+));
+
 -- The Postgres search engine's index: written by jobs only, versioned so that a late job never overwrites a newer state.
+-- A product that was taken out stays as an unlisted row, for its version.
 CREATE TABLE search_documents (
     product_id uuid PRIMARY KEY,
     version bigint NOT NULL,
-    shop_id uuid NOT NULL,
+    listed boolean NOT NULL,
+    shop_id uuid,
     category_slugs text[] NOT NULL DEFAULT '{}',
-    title text NOT NULL,
-    body text NOT NULL,
-    document jsonb NOT NULL,
-    currency text NOT NULL,
-    price_min_minor bigint NOT NULL,
-    in_stock boolean NOT NULL,
-    published_at timestamptz NOT NULL,
-    tsv tsvector NOT NULL
+    title_folded text NOT NULL DEFAULT '',
+    document json,
+    price_min_minor bigint NOT NULL DEFAULT 0,
+    in_stock boolean NOT NULL DEFAULT false,
+    published_at timestamptz NOT NULL DEFAULT '-infinity',
+    tsv tsvector NOT NULL DEFAULT '',
+    CONSTRAINT search_documents_listed_whole CHECK (NOT listed OR (shop_id IS NOT NULL AND document IS NOT NULL))
 );
-CREATE INDEX search_documents_tsv ON search_documents USING gin (tsv);
-CREATE INDEX search_documents_title_trigrams ON search_documents USING gin (title gin_trgm_ops);
-CREATE INDEX search_documents_newest ON search_documents (published_at DESC, product_id);
-CREATE INDEX search_documents_by_price ON search_documents (price_min_minor, product_id);
+CREATE INDEX search_documents_tsv ON search_documents USING gin (tsv) WHERE listed;
+CREATE INDEX search_documents_title_trigrams ON search_documents USING gin (title_folded gin_trgm_ops) WHERE listed;
+CREATE INDEX search_documents_by_category ON search_documents USING gin (category_slugs) WHERE listed;
+CREATE INDEX search_documents_by_shop ON search_documents (shop_id) WHERE listed;
+CREATE INDEX search_documents_newest ON search_documents (published_at, product_id) WHERE listed;
+CREATE INDEX search_documents_by_price ON search_documents (price_min_minor, product_id) WHERE listed;
+
+-- What all sorts of search have in common; NULL leaves a condition out. Simple enough to be inlined, so that indexes serve.
+CREATE FUNCTION search_matches(
+    wanted tsquery, similar_to_words text, category text, shop uuid, price_min bigint, price_max bigint, stocked boolean
+) RETURNS SETOF search_documents LANGUAGE sql STABLE
+BEGIN ATOMIC
+SELECT d.* FROM search_documents d
+WHERE d.listed
+    AND (wanted IS NULL OR d.tsv @@ wanted)
+    AND (similar_to_words IS NULL OR d.title_folded %> similar_to_words)
+    AND (category IS NULL OR d.category_slugs @> ARRAY[category])
+    AND (shop IS NULL OR d.shop_id = shop)
+    AND (price_min IS NULL OR d.price_min_minor >= price_min)
+    AND (price_max IS NULL OR d.price_min_minor <= price_max)
+    AND (stocked IS NULL OR d.in_stock = stocked);
+END;

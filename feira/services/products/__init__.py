@@ -1,0 +1,1 @@
+"""Products: catalogue, stock, images, and the listings that search shows."""

@@ -1,0 +1,53 @@
+-- name: lock_stock
+-- Take the stock rows of SKUs, always in the order of their ids: no two buyers of the same basket wait in a ring.
+SELECT s.variant_id, v.product_id, v.active, s.on_hand, s.reserved FROM stock s JOIN variants v ON v.id = s.variant_id
+WHERE s.variant_id = ANY ($1::uuid[]) ORDER BY s.variant_id FOR UPDATE OF s;
+
+-- name: move_stock
+-- Change locked stock. The condition holds even for a caller that forgot to look.
+UPDATE stock s SET on_hand = s.on_hand + d.on_hand, reserved = s.reserved + d.reserved
+FROM unnest($1::uuid[], $2::int[], $3::int[]) AS d (variant_id, on_hand, reserved)
+WHERE s.variant_id = d.variant_id AND s.on_hand + d.on_hand >= s.reserved + d.reserved
+RETURNING s.variant_id;
+
+-- name: insert_movements
+-- Write down why on_hand changed.
+INSERT INTO stock_movements (variant_id, quantity, cause, order_id, actor_id)
+SELECT variant_id, quantity, $3::text, order_id, $5::uuid
+FROM unnest($1::uuid[], $2::int[], $4::uuid[]) AS m (variant_id, quantity, order_id);
+
+-- name: insert_reservations
+-- Hold stock for orders; the stock rows are locked.
+INSERT INTO reservations (order_id, variant_id, quantity, expires_at)
+SELECT order_id, variant_id, quantity, $4::timestamptz
+FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS r (order_id, variant_id, quantity);
+
+-- name: list_reserved_variants
+-- The SKUs whose stock has to be locked before reservations of these orders in these states may change.
+SELECT DISTINCT variant_id FROM reservations
+WHERE order_id = ANY ($1::uuid[]) AND state = ANY ($2::reservation_state[]);
+
+-- name: read_reservations
+-- Orders' reservations whose stock is locked.
+SELECT order_id, variant_id, quantity, state FROM reservations
+WHERE order_id = ANY ($1::uuid[]) AND variant_id = ANY ($2::uuid[]);
+
+-- name: move_reservations
+-- Move orders' reservations on whose stock is locked.
+UPDATE reservations SET state = $4::reservation_state
+WHERE order_id = ANY ($1::uuid[]) AND variant_id = ANY ($2::uuid[]) AND state = $3::reservation_state
+RETURNING order_id, variant_id, quantity, state;
+
+-- name: skip_lock_expired
+-- Take stock rows of holds that are over, passing by those that somebody has.
+SELECT s.variant_id, v.product_id, v.active, s.on_hand, s.reserved FROM stock s JOIN variants v ON v.id = s.variant_id
+WHERE s.variant_id IN (
+    SELECT r.variant_id FROM reservations r WHERE r.state = 'held' AND r.expires_at < $1::timestamptz
+)
+ORDER BY s.variant_id LIMIT $2::int FOR UPDATE OF s SKIP LOCKED;
+
+-- name: release_expired
+-- Let go of holds that are over and whose stock is locked.
+UPDATE reservations SET state = 'released'
+WHERE variant_id = ANY ($1::uuid[]) AND state = 'held' AND expires_at < $2::timestamptz
+RETURNING order_id, variant_id, quantity, state;
