@@ -27,7 +27,7 @@ CREATE TABLE sessions (
     revoked_reason text,
     CONSTRAINT sessions_revoked_with_reason CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 );
-CREATE INDEX sessions_by_user ON sessions (user_id, created_at) WHERE revoked_at IS NULL;
+CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE revoked_at IS NULL;
 
 -- A session's refresh tokens form a chain; presenting a spent one revokes the session.
 CREATE TABLE refresh_tokens (
@@ -35,8 +35,13 @@ CREATE TABLE refresh_tokens (
     session_id uuid NOT NULL REFERENCES sessions,
     expires_at timestamptz NOT NULL,
     spent_at timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now()
+    -- The token that this one was traded for.
+    successor_sha256 bytea REFERENCES refresh_tokens DEFERRABLE INITIALLY DEFERRED,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT refresh_tokens_spent_for_another CHECK ((spent_at IS NULL) = (successor_sha256 IS NULL))
 );
+-- One live token a session: two refreshes can never both win.
+CREATE UNIQUE INDEX refresh_tokens_one_live ON refresh_tokens (session_id) WHERE spent_at IS NULL;
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 
 CREATE TABLE one_time_tokens (
@@ -49,13 +54,15 @@ CREATE TABLE one_time_tokens (
 );
 CREATE INDEX one_time_tokens_by_user ON one_time_tokens (user_id, purpose);
 
--- Failed logins by e-mail and by network address; kept in Postgres so that losing Redis opens no door.
+-- Tries that did not succeed (yet), by e-mail and by network address; kept in Postgres so that losing Redis opens no
+-- door. A try is counted before its password is looked at, and taken back once it was right.
 CREATE TABLE login_throttles (
     subject text PRIMARY KEY,
-    failures int NOT NULL,
+    failures int NOT NULL CONSTRAINT login_throttles_failures_not_negative CHECK (failures >= 0),
     window_started_at timestamptz NOT NULL,
     blocked_until timestamptz
-);
+) WITH (fillfactor = 70);
+CREATE INDEX login_throttles_age ON login_throttles (window_started_at);
 
 CREATE TABLE addresses (
     id uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -75,12 +82,12 @@ CREATE INDEX addresses_by_user ON addresses (user_id);
 CREATE UNIQUE INDEX addresses_one_default ON addresses (user_id) WHERE is_default;
 
 CREATE TYPE shop_status AS ENUM (
-    'applied',     -- -> verifying (job opens the provider account)
-    'verifying',   -- -> verified, -> restricted (provider's KYC decision)
-    'verified',    -- -> approved, -> rejected (an admin)
+    'applied',     -- -> verifying (job opens the provider account), -> rejected (an admin)
+    'verifying',   -- -> verified, -> restricted (provider's KYC decision), -> rejected (an admin)
+    'verified',    -- -> approved, -> rejected (an admin), -> restricted (provider)
     'approved',    -- -> suspended (an admin), -> restricted (provider)
-    'restricted',  -- -> verified (provider), -> suspended
-    'suspended',   -- -> approved (an admin lifts it)
+    'restricted',  -- -> verified (provider), -> suspended, -> rejected (an admin)
+    'suspended',   -- -> approved, or -> restricted where the account is not in order (an admin lifts it)
     'rejected'
 );
 
@@ -94,12 +101,15 @@ CREATE TABLE shops (
     currency text NOT NULL,
     status shop_status NOT NULL DEFAULT 'applied',
     status_reason text NOT NULL DEFAULT '',
-    -- The shop's account at the payment provider, once opened.
-    provider_account text,
+    -- The shop's account at the payment provider, once opened, and what the provider last said of it.
+    provider_account text CONSTRAINT shops_provider_account_unique UNIQUE,
+    provider_status text NOT NULL DEFAULT 'pending'
+    CONSTRAINT shops_provider_status_known CHECK (provider_status IN ('pending', 'verified', 'restricted')),
     version int NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX shops_by_status ON shops (status, created_at);
+CREATE INDEX shops_by_status ON shops (status, id);
+CREATE INDEX shops_by_owner ON shops (owner_id);
 
 CREATE TABLE shop_members (
     shop_id uuid NOT NULL REFERENCES shops,
