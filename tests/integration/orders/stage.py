@@ -23,7 +23,7 @@ from feira.platform.domain.ids import (
     VariantId,
 )
 from feira.platform.domain.order_commands import OrderCommand
-from feira.platform.domain.permissions import Principal, Role
+from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import Topic
 from feira.platform.gateways.payments.port import Account, Intent, ProviderEvent, ProviderRefund
 from feira.services.market import Market
@@ -44,7 +44,7 @@ from feira.services.products.editing import (
     update_variant,
 )
 from feira.services.products.variants import NewVariant, VariantChange
-from feira.services.users.accounts import create_user
+from feira.services.users.accounts import PlatformRole, create_user
 from feira.services.users.addresses import AddressInput, add_address
 from feira.sql.database import Database, Tx
 from feira.sql.topics import read_events
@@ -193,7 +193,7 @@ class Stage:
     async def transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         return await self.database.transact(work)
 
-    async def person(self, *roles: Role) -> Principal:
+    async def person(self, *roles: PlatformRole) -> Principal:
         name = f"person {next(_names)}"
         platform = frozenset(roles)
 

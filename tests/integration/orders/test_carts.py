@@ -62,11 +62,10 @@ async def test_signing_in_pours_the_guests_cart_into_the_users_once(stage: Stage
     assert token is not None
     await put(stage, guest(token), guests_only, 2)
 
-    merges = [
-        stage.transact(lambda tx: merge_guest_cart(tx, buyer.principal.user_id, token))
-        for _ in range(5)
-    ]
-    await asyncio.gather(*merges)
+    async def merge(tx: Tx, token: str = token) -> None:
+        await merge_guest_cart(tx, buyer.principal.user_id, token)
+
+    await asyncio.gather(*(stage.transact(merge) for _ in range(5)))
 
     assert quantities(await stage.cart(buyer.shopper)) == {both: 999, guests_only: 2}
     assert (await stage.cart(guest(token))).lines == []
