@@ -1,9 +1,8 @@
+from __future__ import annotations
+
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -11,161 +10,28 @@ import pytest
 from feira.jobs.attempts import Attempts
 from feira.jobs.queue import close_queue, enqueue, open_queue
 from feira.jobs.relay import Relay
-from feira.jobs.run import Handlers, JobRun, LostAttempt
+from feira.jobs.run import JobRun, LostAttempt
 from feira.jobs.sweeper import Sweeper
-from feira.jobs.worker import run_worker
 from feira.platform.domain.errors import Unavailable
-from feira.platform.domain.ids import JobId
-from feira.platform.domain.jobs import Job
 from feira.platform.domain.topics import OPS
 from feira.platform.runtime.config import Config
-from feira.platform.runtime.doorbell import Doorbell, jobs_doorbell
-from feira.services.market import Market
-from feira.sql.database import Database, Tx, open_pool
-from feira.sql.jobs import QueuedAttempt
+from feira.platform.runtime.doorbell import jobs_doorbell
+from feira.sql.database import Tx
 from feira.sql.topics import read_events
-
-
-class Mark(Job, frozen=True, kw_only=True, tag="test.mark"):
-    """Its effect is one row of `marks`."""
-
-    attempts_max: ClassVar[int] = 3
-    timeout_s: ClassVar[float] = 5.0
-    name: str
-
-
-class Stall(Job, frozen=True, kw_only=True, tag="test.stall"):
-    attempts_max: ClassVar[int] = 2
-    timeout_s: ClassVar[float] = 0.1
-
-
-class Nobody(Job, frozen=True, kw_only=True, tag="test.nobody"):
-    """A kind without a handler."""
-
-
-@dataclass
-class Room:
-    """A worker's surroundings, on a database of its own."""
-
-    market: Market
-    doorbell: Doorbell
-    started: list[tuple[str, int]] = field(default_factory=list)
-    failing: list[Exception] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def handlers(self) -> Handlers:
-        return {Mark: self.mark, Stall: self.stall}
-
-    async def mark(self, run: JobRun, job: Mark) -> None:
-        self.started.append((job.name, run.attempt))
-        if self.failing:
-            raise self.failing.pop(0)
-        await self.gate.wait()
-
-        async def insert(tx: Tx) -> None:
-            await tx.con.execute("INSERT INTO marks VALUES ($1, $2)", job.name, run.attempt)
-
-        await run.commit(insert)
-
-    async def stall(self, run: JobRun, job: Stall) -> None:
-        await asyncio.Event().wait()
-
-    async def add(self, job: Job, *, dedup: str) -> JobId:
-        async def work(tx: Tx) -> None:
-            tx.enqueue(job, dedup=dedup)
-
-        await self.market.database.transact(work)
-        return await self.value("SELECT id FROM jobs WHERE dedup = $1", dedup)
-
-    async def queue_one(self, job: Job, *, dedup: str) -> QueuedAttempt:
-        """Add a job and take its first attempt, as the relay would."""
-        job_id = await self.add(job, dedup=dedup)
-        await self.execute(
-            "UPDATE jobs SET state = 'queued', attempt = 1, lease_until = now() + interval '1 min'"
-            " WHERE id = $1",
-            job_id,
-        )
-        return QueuedAttempt(id=job_id, attempt=1)
-
-    async def value(self, statement: str, *args: Any) -> Any:
-        async with self.market.database.connection() as con:
-            return await con.fetchval(statement, *args)
-
-    async def execute(self, statement: str, *args: Any) -> None:
-        async with self.market.database.connection() as con:
-            await con.execute(statement, *args)
-
-    async def state(self, job: JobId) -> str:
-        return await self.value("SELECT state::text FROM jobs WHERE id = $1", job)
-
-    async def expire_lease(self, job: JobId) -> None:
-        await self.execute(
-            "UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1", job
-        )
-
-    async def marks(self, name: str) -> list[int]:
-        async with self.market.database.connection() as con:
-            rows = await con.fetch("SELECT attempt FROM marks WHERE name = $1", name)
-        return [row["attempt"] for row in rows]
-
-    @asynccontextmanager
-    async def worker(self) -> AsyncGenerator[asyncio.Event]:
-        stop = asyncio.Event()
-        task = asyncio.create_task(
-            run_worker(
-                self.market,
-                self.doorbell,
-                stop,
-                handlers=self.handlers,
-                schedules=(),
-                sweep_every_s=0.1,
-            )
-        )
-        try:
-            yield stop
-        finally:
-            stop.set()
-            await task
+from tests.integration.jobs_room import Mark, Nobody, Room, Stall, holds, now, open_room, until
 
 
 @pytest.fixture
 async def room(config: Config, fresh_database_dsn: str) -> AsyncIterator[Room]:
-    config = msgspec.structs.replace(config, postgres_dsn=fresh_database_dsn)
-    doorbell = jobs_doorbell(config)
-    pool = await open_pool(config.postgres_dsn, size_min=1, size_max=10)
-    database = Database(pool, on_events=lambda _: None, on_jobs=doorbell.ring)
-    # Of the market, jobs as such need the configuration and the database.
-    absent = cast("Any", None)
-    market = Market(
-        config=config,
-        database=database,
-        tokens=absent,
-        payments=absent,
-        storage=absent,
-        search=absent,
-        mail=absent,
-    )
-    room = Room(market=market, doorbell=doorbell)
-    room.gate.set()
-    await room.execute("CREATE TABLE marks (name text NOT NULL, attempt int NOT NULL)")
-    yield room
-    await doorbell.close()
-    await database.close()
-
-
-async def until(check: Callable[[], Awaitable[bool]], *, deadline_s: float = 20) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not await check():
-        assert time.monotonic() < deadline, "it never happened"
-        await asyncio.sleep(0.02)
+    async with open_room(msgspec.structs.replace(config, postgres_dsn=fresh_database_dsn)) as room:
+        yield room
 
 
 async def test_a_committed_job_is_done_once_by_many_workers(room: Room) -> None:
     async with room.worker(), room.worker(), room.worker():
         jobs = [await room.add(Mark(name=f"m{n}"), dedup=f"m{n}") for n in range(30)]
         await until(
-            lambda: _is(room.value("SELECT count(*) FROM jobs WHERE state = 'done'"), len(jobs))
+            lambda: holds(room.value("SELECT count(*) FROM jobs WHERE state = 'done'"), len(jobs))
         )
     assert await room.value("SELECT count(*) FROM marks") == 30
     assert await room.value("SELECT count(DISTINCT name) FROM marks") == 30
@@ -189,9 +55,9 @@ async def test_a_message_put_into_the_queue_again_after_it_was_handled_does_noth
     queue = open_queue(room.market.config)
     async with room.worker():
         await enqueue(queue, attempt)
-        await until(lambda: _is(room.state(attempt.id), "done"))
+        await until(lambda: holds(room.state(attempt.id), "done"))
         await enqueue(queue, attempt)
-        await until(lambda: _is(queue.zcard(queue.default_queue_name), 0))
+        await until(lambda: holds(queue.zcard(queue.default_queue_name), 0))
     await close_queue(queue)
     assert await room.marks("again") == [1]
 
@@ -201,14 +67,14 @@ async def test_an_attempt_that_wakes_late_cannot_commit(room: Room) -> None:
     attempt = await room.queue_one(Mark(name="late"), dedup="late")
     attempts = Attempts(room.market, room.handlers)
     old = asyncio.create_task(attempts.perform(attempt.id, 1))
-    await until(lambda: _is(_now(room.started), [("late", 1)]))
+    await until(lambda: holds(now(room.started), [("late", 1)]))
     await room.expire_lease(attempt.id)
     assert await Sweeper(room.market, room.doorbell).sweep_once() == 1
     await room.execute(
         "UPDATE jobs SET state = 'queued', attempt = attempt + 1, lease_until = now() + interval '1 min'"
     )
     new = asyncio.create_task(attempts.perform(attempt.id, 2))
-    await until(lambda: _is(_now(len(room.started)), 2))
+    await until(lambda: holds(now(len(room.started)), 2))
     room.gate.set()
     await asyncio.gather(old, new)
     assert await room.marks("late") == [2]
@@ -313,17 +179,8 @@ async def test_a_last_attempt_that_fell_silent_is_dead_and_told(room: Room) -> N
 
 async def test_a_job_due_later_waits_for_its_time_and_not_longer(room: Room) -> None:
     # Nobody polls within the test's time: the relay knows when the next row is due.
-    market = room.market
-    patient = msgspec.structs.replace(market.config, job_relay_poll_s=3600)
-    room.market = Market(
-        config=patient,
-        database=market.database,
-        tokens=market.tokens,
-        payments=market.payments,
-        storage=market.storage,
-        search=market.search,
-        mail=market.mail,
-    )
+    config = msgspec.structs.replace(room.market.config, job_relay_poll_s=3600)
+    room.market = replace(room.market, config=config)
     async with room.worker():
 
         async def work(tx: Tx) -> None:
@@ -331,7 +188,7 @@ async def test_a_job_due_later_waits_for_its_time_and_not_longer(room: Room) -> 
             tx.enqueue(Mark(name="later"), run_at=run_at, dedup="later")
 
         await room.market.database.transact(work)
-        await until(lambda: _is(room.marks("later"), [1]))
+        await until(lambda: holds(room.marks("later"), [1]))
     assert await room.value("SELECT finished_at >= run_at FROM jobs")
 
 
@@ -351,13 +208,13 @@ async def test_a_stopping_worker_finishes_what_it_can_and_gives_the_rest_back(ro
     room.gate.clear()
     async with room.worker() as stop:
         slow = await room.add(Mark(name="slow"), dedup="slow")
-        await until(lambda: _is(room.state(slow), "running"))
+        await until(lambda: holds(room.state(slow), "running"))
         stop.set()
     assert await room.state(slow) == "ready"
     assert await room.marks("slow") == []
     room.gate.set()
     async with room.worker():
-        await until(lambda: _is(room.state(slow), "done"))
+        await until(lambda: holds(room.state(slow), "done"))
     assert await room.marks("slow") == [2]
 
 
@@ -365,17 +222,9 @@ async def test_a_stopping_worker_waits_for_a_running_job(room: Room) -> None:
     room.gate.clear()
     async with room.worker() as stop:
         job = await room.add(Mark(name="nearly"), dedup="nearly")
-        await until(lambda: _is(room.state(job), "running"))
+        await until(lambda: holds(room.state(job), "running"))
         stop.set()
         await asyncio.sleep(0)
         room.gate.set()
     assert await room.state(job) == "done"
     assert await room.marks("nearly") == [1]
-
-
-async def _is(value: Awaitable[Any], expected: Any) -> bool:
-    return await value == expected
-
-
-async def _now(value: Any) -> Any:
-    return list(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from feira.jobs.housekeeping import handle_purge
+from feira.jobs.run import JobRun
+from feira.jobs.schedule import CATCH_UP_MAX, SCHEDULES, Schedule, Ticker, due_slots
+from feira.platform.domain.ids import JobId
+from feira.platform.domain.jobs import Purge
+from feira.platform.runtime.config import Config
+from feira.sql.jobs import LastFire
+from tests.integration.jobs_room import Mark, Room, holds, open_room, until
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def room(config: Config, fresh_database_dsn: str) -> AsyncIterator[Room]:
+    async with open_room(msgspec.structs.replace(config, postgres_dsn=fresh_database_dsn)) as room:
+        yield room
+
+
+def every(seconds: int, *, catches_up: bool = False) -> Schedule:
+    return Schedule(
+        name="test.every",
+        every_s=seconds,
+        job=lambda slot: Mark(name=str(int(slot.timestamp()))),
+        catches_up=catches_up,
+    )
+
+
+def fire(last: datetime | None, now: datetime) -> LastFire:
+    return LastFire(name="test.every", last_slot=last, now=now)
+
+
+async def test_many_tickers_fire_a_slot_once(room: Room) -> None:
+    hourly = every(3600)
+    tickers = [Ticker(room.market, [hourly]) for _ in range(3)]
+    await asyncio.gather(*(ticker.tick() for ticker in tickers for _ in range(5)))
+    # An hour may turn while this runs.
+    fires = await room.value("SELECT count(*) FROM schedule_fires")
+    assert fires in {1, 2}
+    assert await room.value("SELECT count(*) FROM jobs") == fires
+
+
+async def test_missed_slots_are_caught_up_once_by_many_tickers(room: Room) -> None:
+    hourly = every(3600, catches_up=True)
+    await Ticker(room.market, [hourly]).tick()
+    await room.execute("UPDATE schedule_fires SET slot = slot - interval '5 hours'")
+    before = await room.value("SELECT count(*) FROM jobs")
+    await asyncio.gather(*(Ticker(room.market, [hourly]).tick() for _ in range(3)))
+    # The job of the newest slot is there from the first tick; its dedup key makes it no second one.
+    slots = await room.value("SELECT count(*) FROM schedule_fires")
+    assert slots in {6, 7}
+    jobs = await room.value("SELECT count(*) FROM jobs")
+    assert jobs - before in {4, 5}
+    assert await room.value("SELECT count(DISTINCT args ->> 'name') FROM jobs") == jobs
+
+
+async def test_a_sweep_that_still_waits_is_not_doubled(room: Room) -> None:
+    often = every(1)
+    ticker = Ticker(room.market, [often])
+    await ticker.tick()
+    first = await room.value("SELECT slot FROM schedule_fires")
+    await until(lambda: holds(room.value("SELECT now() > $1", first + timedelta(seconds=1)), True))
+    await ticker.tick()
+    assert await room.value("SELECT count(*) FROM jobs") == 1
+    await room.execute("UPDATE jobs SET state = 'done', finished_at = now()")
+    await ticker.tick()
+    assert await room.value("SELECT count(*) FROM jobs") == 2
+
+
+async def test_a_worker_does_what_its_schedules_ask(room: Room) -> None:
+    stop = asyncio.Event()
+    from feira.jobs.worker import run_worker
+
+    working = asyncio.create_task(
+        run_worker(room.market, room.doorbell, stop, handlers=room.handlers, schedules=[every(1)])
+    )
+    await until(lambda: _many_marks(room))
+    stop.set()
+    await working
+    marks = await room.value("SELECT count(*) FROM marks")
+    assert await room.value("SELECT count(DISTINCT name) FROM marks") == marks
+
+
+async def _many_marks(room: Room) -> bool:
+    return await room.value("SELECT count(*) FROM marks") >= 2
+
+
+def test_a_new_schedule_fires_the_slot_it_is_in() -> None:
+    assert due_slots(every(60), fire(None, NOON + timedelta(seconds=59))) == [NOON]
+
+
+def test_a_slot_that_fired_is_not_due() -> None:
+    assert due_slots(every(60), fire(NOON, NOON + timedelta(seconds=59))) == []
+
+
+def test_a_clock_that_went_back_fires_nothing() -> None:
+    assert due_slots(every(60), fire(NOON, NOON - timedelta(hours=1))) == []
+
+
+def test_a_sweeping_schedule_skips_what_it_missed() -> None:
+    assert due_slots(every(60), fire(NOON, NOON + timedelta(hours=1))) == [
+        NOON + timedelta(hours=1)
+    ]
+
+
+def test_a_schedule_that_catches_up_goes_through_every_slot_in_order_some_at_a_time() -> None:
+    minutely = every(60, catches_up=True)
+    assert due_slots(minutely, fire(NOON, NOON + timedelta(minutes=3, seconds=5))) == [
+        NOON + timedelta(minutes=number) for number in (1, 2, 3)
+    ]
+    long_gone = due_slots(minutely, fire(NOON, NOON + timedelta(days=30)))
+    assert len(long_gone) == CATCH_UP_MAX
+    assert long_gone[-1] == NOON + timedelta(minutes=CATCH_UP_MAX)
+
+
+def test_schedules_have_names_of_their_own() -> None:
+    names = [schedule.name for schedule in SCHEDULES]
+    assert len(set(names)) == len(names)
+
+
+async def test_purging_forgets_what_is_old_and_keeps_the_rest(room: Room) -> None:
+    await room.execute(
+        """
+        INSERT INTO jobs (kind, args, dedup, state, finished_at) VALUES
+            ('k', '{}', 'old done', 'done', now() - interval '8 days'),
+            ('k', '{}', 'new done', 'done', now() - interval '6 days'),
+            ('k', '{}', 'dead', 'dead', now() - interval '8 days'),
+            ('k', '{}', 'long dead', 'dead', now() - interval '91 days'),
+            ('k', '{}', 'ready', 'ready', NULL)
+        """
+    )
+    await room.execute(
+        """
+        INSERT INTO schedule_fires VALUES
+            ('a', now() - interval '9 days'), ('a', now() - interval '8 days'),
+            ('b', now() - interval '8 days'), ('b', now())
+        """
+    )
+    await room.execute(
+        """
+        INSERT INTO idempotency_keys (user_id, key, request_sha256, answer, created_at) VALUES
+            (gen_random_uuid(), 'old', '', '', now() - interval '3 days'),
+            (gen_random_uuid(), 'new', '', '', now())
+        """
+    )
+    await handle_purge(JobRun(room.market, JobId(await room.value("SELECT uuidv7()")), 1), Purge())
+    kept = await room.value("SELECT array_agg(dedup ORDER BY dedup) FROM jobs")
+    assert kept == ["dead", "new done", "ready"]
+    # Of `a` the newest, from which missed slots are counted.
+    assert await room.value("SELECT count(*) FROM schedule_fires WHERE schedule = 'a'") == 1
+    assert await room.value("SELECT count(*) FROM schedule_fires WHERE schedule = 'b'") == 1
+    assert await room.value("SELECT array_agg(key) FROM idempotency_keys") == ["new"]
