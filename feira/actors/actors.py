@@ -7,7 +7,7 @@ from typing import Protocol
 from feira.platform.domain.ids import ConversationId, OrderId
 from feira.platform.domain.orders import OrderCommand
 from feira.platform.domain.permissions import Principal
-from feira.services.messaging.messages import NewMessage, PostedMessage
+from feira.services.messaging.messages import NewMessage, PostedMessage, WantedCursor
 from feira.services.orders.orders import OrderView
 
 
@@ -21,3 +21,5 @@ class Actors(Protocol):
     async def post_message(
         self, principal: Principal, conversation: ConversationId, message: NewMessage
     ) -> PostedMessage: ...
+
+    async def move_cursor(self, conversation: ConversationId, wanted: WantedCursor) -> None: ...

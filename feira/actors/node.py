@@ -186,6 +186,10 @@ class Node:
             case "shop" | "product" | "ops":
                 return TopicActor(topic, database=self.database, bus=self.bus, tasks=self.tasks)
 
+    def is_active(self, topic: Topic) -> bool:
+        """Whether an actor of the topic is in memory."""
+        return topic in self._actors
+
     def _tell_if_active(self, topic: Topic, mail: Committed | CheckHead | Ephemeral) -> None:
         actor = self._actors.get(topic)
         if actor is None:

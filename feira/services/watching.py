@@ -10,9 +10,10 @@ from feira.platform.domain.permissions import Action, Principal, Role, is_allowe
 from feira.platform.domain.topics import Topic
 from feira.services.messaging.conversations import is_member
 from feira.services.orders.access import order_roles
-from feira.services.products.catalogue import is_public_product
 from feira.services.users.shops import shop_roles
-from feira.sql.loader import Connection
+from feira.sql.loader import Connection, load_queries
+
+SQL = load_queries("watching")
 
 
 async def require_watch(con: Connection, principal: Principal, topic: Topic) -> None:
@@ -22,7 +23,7 @@ async def require_watch(con: Connection, principal: Principal, topic: Topic) -> 
         NotFound: `topic.not_found`: it is not there, or not theirs to know of.
     """
     if topic.kind == "product":
-        allowed = await is_public_product(con, topic.id)
+        allowed = bool(await con.fetchval(SQL["is_public_product"], topic.id))
     else:
         action, relations = await _relation(con, principal, topic)
         allowed = is_allowed(action, principal, relations)

@@ -1,0 +1,156 @@
+"""The composition root: builds every part of a process once, in order, and closes them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import redis.asyncio as redis
+import structlog
+from aiohttp import web
+
+from feira.actors.node import Node
+from feira.http.health import Readiness, store_probes
+from feira.http.runner import build_runner
+from feira.http.server import build_http_app
+from feira.jobs.worker import run_worker
+from feira.platform.gateways.mail.console import ConsoleMailSender
+from feira.platform.gateways.payments.sandbox.client import SandboxGateway, sandbox_base_urls
+from feira.platform.gateways.payments.sandbox.server import build_sandbox_app
+from feira.platform.gateways.search.postgres import PostgresSearch
+from feira.platform.gateways.storage.s3 import S3ObjectStore, S3Settings
+from feira.platform.runtime.announcer import Announcer
+from feira.platform.runtime.bus import Bus
+from feira.platform.runtime.config import Config
+from feira.platform.runtime.doorbell import Doorbell, jobs_doorbell
+from feira.platform.runtime.installation import installation_name
+from feira.platform.runtime.tokens import AccessTokens
+from feira.services.market import Market
+from feira.sql.database import Database, open_pool
+from feira.ws.server import SocketServer
+
+log = structlog.get_logger("feira.app")
+
+SOCKET_PATH: Final = "/v1/socket"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """What every process has, and the channels that tell others what it committed."""
+
+    market: Market
+    bus: Bus
+    announcer: Announcer
+    doorbell: Doorbell
+
+
+@asynccontextmanager
+async def open_ground(config: Config) -> AsyncIterator[Ground]:
+    """Open the stores and gateways that the configuration names."""
+    async with AsyncExitStack() as stack:
+        bus = Bus(config.redis_url, installation_name(config.postgres_dsn))
+        bus.start_publishing()
+        stack.push_async_callback(bus.close)
+        doorbell = jobs_doorbell(config)
+        stack.push_async_callback(doorbell.close)
+        announcer = Announcer(bus, config.node_name)
+        pool = await open_pool(
+            config.postgres_dsn, size_min=config.postgres_pool_min, size_max=config.postgres_pool_max
+        )
+        database = Database(pool, on_events=announcer.announce, on_jobs=doorbell.ring)
+        stack.push_async_callback(database.close)
+        payments = SandboxGateway(
+            lambda: sandbox_base_urls(host=config.host, port=config.port, public_url=config.public_url),
+            webhook_secret=config.sandbox_webhook_secret,
+        )
+        stack.push_async_callback(payments.close)
+        storage = await S3ObjectStore.open(_s3_settings(config))
+        stack.push_async_callback(storage.close)
+        market = Market(
+            config=config,
+            database=database,
+            tokens=AccessTokens.load(config.signing_keys_dir),
+            payments=payments,
+            storage=storage,
+            search=PostgresSearch(database.connection),
+            mail=ConsoleMailSender(config.mail_dir, config.mail_from),
+        )
+        yield Ground(market=market, bus=bus, announcer=announcer, doorbell=doorbell)
+
+
+def _s3_settings(config: Config) -> S3Settings:
+    return S3Settings(
+        endpoint_url=config.s3_endpoint_url,
+        browser_url=config.s3_browser_url,
+        region=config.s3_region,
+        bucket=config.s3_bucket,
+        access_key=config.s3_access_key,
+        secret_key=config.s3_secret_key,
+    )
+
+
+def _sandbox_company(config: Config) -> web.Application:
+    """The payment provider of development: another company's server that happens to live in this process."""
+    own_url = sandbox_base_urls(host=config.host, port=config.port, public_url=config.public_url)[0]
+    return build_sandbox_app(
+        config.postgres_dsn,
+        webhook_secret=config.sandbox_webhook_secret,
+        webhook_url=lambda: own_url.removesuffix("/sandbox") + "/v1/webhooks/sandbox",
+        public_url=lambda: f"{config.public_url}/sandbox",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningNode:
+    """A served node: where it listens and its parts."""
+
+    market: Market
+    node: Node
+    sockets: SocketServer
+    port: int
+
+
+@asynccontextmanager
+async def open_node(config: Config, *, reuse_port: bool = False) -> AsyncIterator[RunningNode]:
+    """Serve HTTP and sockets until the context ends; then drain: readiness off, sockets, requests, stores."""
+    async with AsyncExitStack() as stack:
+        ground = await stack.enter_async_context(open_ground(config))
+        client = redis.Redis.from_url(config.redis_url, socket_connect_timeout=2, socket_timeout=2)
+        stack.push_async_callback(client.aclose)
+        node = Node(database=ground.market.database, bus=ground.bus, announcer=ground.announcer, client=client)
+        stack.push_async_callback(node.close)
+        sockets = SocketServer(ground.market, node)
+        stack.push_async_callback(sockets.close)
+        readiness = Readiness(store_probes(config))
+        app = build_http_app(
+            ground.market,
+            node,
+            readiness=readiness,
+            extra_routes=[web.get(SOCKET_PATH, sockets.handle)],
+            sub_apps={"/sandbox": _sandbox_company(config)} if "payments" in config.services else {},
+        )
+        runner = build_runner(app, shutdown_timeout_s=config.drain_s / 2)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, config.host, config.port, reuse_port=reuse_port)
+        node.start()
+        sockets.start()
+        await site.start()
+        port = int(runner.addresses[0][1])
+        log.info("node_started", host=config.host, port=port, services=list(config.services))
+        try:
+            yield RunningNode(market=ground.market, node=node, sockets=sockets, port=port)
+        finally:
+            log.info("node_draining")
+            readiness.drain()
+            await site.stop()
+            await sockets.drain(within_s=config.drain_s / 2)
+
+
+async def work(config: Config, stop: asyncio.Event) -> None:
+    """Carry out jobs until `stop` is set."""
+    async with open_ground(config) as ground:
+        await run_worker(ground.market, ground.doorbell, stop)

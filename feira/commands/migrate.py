@@ -1,0 +1,23 @@
+"""`feira migrate`: brings the database's schema up to date. Safe to run at the same time from several places."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+import asyncpg
+
+from feira.platform.runtime.config import Config
+from feira.sql.migrate import MigrationError, migrate
+
+
+def run(config: Config, args: argparse.Namespace) -> int:
+    del args
+    try:
+        applied = asyncio.run(migrate(config.postgres_dsn))
+    except (MigrationError, OSError, asyncpg.PostgresError) as error:
+        print(f"feira: migrate failed: {error or type(error).__name__}", file=sys.stderr)
+        return 1
+    print(f"migrations applied: {', '.join(applied)}" if applied else "the schema is up to date")
+    return 0

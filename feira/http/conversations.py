@@ -1,0 +1,195 @@
+"""Chat over REST: what a client loads before, beside and instead of the socket."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from feira.http.call import Call
+from feira.http.endpoint import endpoint
+from feira.platform.domain.ids import ConversationId
+from feira.services.messaging.conversations import (
+    ConversationPage,
+    ConversationView,
+    MemberView,
+    OpenConversation,
+    is_member,
+    list_conversations,
+    open_conversation,
+    read_conversation,
+    read_members,
+)
+from feira.services.messaging.messages import (
+    HISTORY_LIMIT_MAX,
+    NewMessage,
+    PostedMessage,
+    WantedCursor,
+    not_a_conversation,
+    read_history,
+)
+from feira.sql.database import Tx
+from feira.sql.loader import Connection
+
+Seq = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class ConversationQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`cursor` comes from the page before."""
+
+    cursor: ConversationId | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 30
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages with a `seq` below `before`; the newest without it."""
+
+    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=HISTORY_LIMIT_MAX)] = 50
+
+
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the conversation's log: the same `body` that sockets get."""
+
+    seq: int
+    at: datetime
+    body: msgspec.Raw
+
+
+class HistoryView(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages in ascending order; pass `next_before` as `before` for the older page, null when there is none."""
+
+    items: list[MessageView]
+    next_before: int | None
+
+
+class OpenedView(msgspec.Struct, frozen=True, kw_only=True):
+    id: ConversationId
+
+
+class ReadUpTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far the caller has read and received; a cursor never moves back."""
+
+    read_seq: Seq = 0
+    delivered_seq: Seq = 0
+
+
+class MembersView(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[MemberView]
+
+
+@endpoint(
+    "GET",
+    "/v1/conversations",
+    service="messaging",
+    summary="List own conversations with unread counts.",
+)
+async def list_own(call: Call, query: ConversationQuery) -> ConversationPage:
+    async with call.market.database.connection() as con:
+        return await list_conversations(
+            con, call.principal.user_id, cursor=query.cursor, limit=query.limit
+        )
+
+
+@endpoint(
+    "POST",
+    "/v1/conversations",
+    service="messaging",
+    status=201,
+    summary="Open a conversation with a shop.",
+)
+async def open_with_shop(call: Call, body: OpenConversation) -> ConversationView:
+    """Opening the one that is there already, about the same thing, gives that one."""
+
+    async def work(tx: Tx) -> OpenedView:
+        return OpenedView(id=await open_conversation(tx, call.principal, body))
+
+    opened = await call.transact(OpenedView, work)
+    return await _own(call, opened.id)
+
+
+@endpoint(
+    "GET", "/v1/conversations/{conversation}", service="messaging", summary="Read one conversation."
+)
+async def read_one(call: Call, conversation: ConversationId) -> ConversationView:
+    return await _own(call, conversation)
+
+
+@endpoint(
+    "GET",
+    "/v1/conversations/{conversation}/members",
+    service="messaging",
+    summary="List members and their cursors.",
+)
+async def list_members(call: Call, conversation: ConversationId) -> MembersView:
+    async with call.market.database.connection() as con:
+        await _require_member(con, call, conversation)
+        return MembersView(items=await read_members(con, conversation))
+
+
+@endpoint(
+    "GET",
+    "/v1/conversations/{conversation}/messages",
+    service="messaging",
+    summary="Read history, newest page first.",
+)
+async def read_messages(
+    call: Call, conversation: ConversationId, query: HistoryQuery
+) -> HistoryView:
+    async with call.market.database.connection() as con:
+        await _require_member(con, call, conversation)
+        events = await read_history(con, conversation, before=query.before, limit=query.limit)
+    items = [MessageView(seq=event.seq, at=event.at, body=event.body) for event in events]
+    return HistoryView(
+        items=items, next_before=items[0].seq if items and items[0].seq > 1 else None
+    )
+
+
+@endpoint(
+    "POST",
+    "/v1/conversations/{conversation}/messages",
+    service="messaging",
+    status=201,
+    summary="Say something.",
+)
+async def post_message(call: Call, conversation: ConversationId, body: NewMessage) -> PostedMessage:
+    """`client_id` makes a repeat safe: it is answered with the place that the message has already."""
+    return await call.actors.post_message(call.principal, conversation, body)
+
+
+@endpoint(
+    "PUT",
+    "/v1/conversations/{conversation}/cursor",
+    service="messaging",
+    summary="Move own read and delivered cursors.",
+)
+async def move_cursor(call: Call, conversation: ConversationId, body: ReadUpTo) -> None:
+    async with call.market.database.connection() as con:
+        await _require_member(con, call, conversation)
+    wanted = WantedCursor(
+        user_id=call.principal.user_id, read_seq=body.read_seq, delivered_seq=body.delivered_seq
+    )
+    await call.actors.move_cursor(conversation, wanted)
+
+
+async def _own(call: Call, conversation: ConversationId) -> ConversationView:
+    async with call.market.database.connection() as con:
+        return await read_conversation(con, call.principal.user_id, conversation)
+
+
+async def _require_member(con: Connection, call: Call, conversation: ConversationId) -> None:
+    if not await is_member(con, conversation, call.principal.user_id):
+        raise not_a_conversation()
+
+
+ENDPOINTS: Final = (
+    list_own,
+    open_with_shop,
+    read_one,
+    list_members,
+    read_messages,
+    post_message,
+    move_cursor,
+)

@@ -1,0 +1,140 @@
+"""Two nodes on one database and one Valkey, and somebody who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import redis.asyncio as redis
+
+from feira.actors.frames import Encoding, Frame
+from feira.actors.node import Node
+from feira.platform.domain.ids import ConversationId, SessionId, ShopId, UserId
+from feira.platform.domain.permissions import Principal
+from feira.platform.domain.topics import Topic
+from feira.platform.runtime.announcer import Announcer
+from feira.platform.runtime.bus import Bus
+from feira.platform.runtime.config import Config
+from feira.services.messaging.conversations import OpenConversation, open_conversation
+from feira.services.messaging.messages import NewMessage
+from feira.services.users.accounts import create_user
+from feira.sql.database import Database, Tx, open_pool
+
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False)
+class Watching:
+    """A watcher that keeps what it is pushed."""
+
+    user_id: UserId
+    encoding: Encoding = "json"
+    messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    resyncs: list[Topic] = field(default_factory=list[Topic])
+
+    def push(self, frame: Frame) -> None:
+        for line in frame.data.split(b"\n"):
+            self.messages.append(msgspec.json.decode(line))
+
+    def resync(self, topic: Topic) -> None:
+        self.resyncs.append(topic)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [message[kind] for message in self.messages if kind in message]
+
+    @property
+    def seqs(self) -> list[int]:
+        return [event["seq"] for event in self.of("event")]
+
+
+@dataclass(frozen=True)
+class LiveNode:
+    """One node's real-time half."""
+
+    node: Node
+    database: Database
+    bus: Bus
+
+
+@asynccontextmanager
+async def live_node(config: Config, name: str) -> AsyncIterator[LiveNode]:
+    bus = Bus(config.redis_url, "test")
+    bus.start_publishing()
+    announcer = Announcer(bus, name)
+    pool = await open_pool(config.postgres_dsn, size_min=1, size_max=4)
+    database = Database(pool, on_events=announcer.announce, on_jobs=lambda: None)
+    client = redis.Redis.from_url(config.redis_url)
+    node = Node(database=database, bus=bus, announcer=announcer, client=client)
+    node.start()
+    try:
+        await eventually(lambda: bus.is_connected)
+        yield LiveNode(node=node, database=database, bus=bus)
+    finally:
+        await node.close()
+        await bus.close()
+        await database.close()
+        await client.aclose()
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A buyer and a seller with an open conversation."""
+
+    conversation: ConversationId
+    shop: ShopId
+    buyer: Principal
+    seller: Principal
+
+
+async def open_talk(database: Database) -> Talk:
+    number = next(_numbers)
+
+    async def work(tx: Tx) -> Talk:
+        buyer, seller = [await _person(tx, f"{role}-{number}") for role in ("buyer", "seller")]
+        shop = await tx.con.fetchval(
+            "INSERT INTO shops (owner_id, name, slug, country, currency, status)"
+            " VALUES ($1, $2, $3, 'PT', 'EUR', 'approved') RETURNING id",
+            seller.user_id,
+            f"Shop {number}",
+            f"shop-{uuid4()}",
+        )
+        await tx.con.execute(
+            "INSERT INTO shop_members (shop_id, user_id, role) VALUES ($1, $2, 'owner')", shop, seller.user_id
+        )
+        conversation = await open_conversation(tx, buyer, OpenConversation(shop=ShopId(shop)))
+        return Talk(conversation=conversation, shop=ShopId(shop), buyer=buyer, seller=seller)
+
+    return await database.transact(work)
+
+
+async def _person(tx: Tx, name: str) -> Principal:
+    user = await create_user(
+        tx, email=f"{name}-{uuid4()}@example.com", password_hash="-", display_name=name.capitalize()
+    )
+    return Principal(
+        user_id=user,
+        session_id=SessionId(uuid4()),
+        display_name=name,
+        roles=frozenset({"anyone", "user", "verified"}),
+    )
+
+
+def message(text: str = "Bom dia", client_id: UUID | None = None) -> NewMessage:
+    return NewMessage(client_id=client_id or uuid4(), text=text)
+
+
+async def eventually(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    """Wait until something is true.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - the condition is another task's or process's doing
+            await asyncio.sleep(0.01)
