@@ -24,6 +24,7 @@ async def read_body(request: web.Request, *, bytes_max: int, as_json: bool) -> b
     Raises:
         UnsupportedMedia: `request.not_json`.
         TooLarge: `request.too_large`.
+        InvalidInput: `request.not_utf8`, `request.malformed_body`.
     """
     if not request.body_exists:
         return b""
@@ -36,6 +37,11 @@ async def read_body(request: web.Request, *, bytes_max: int, as_json: bool) -> b
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise _too_large(bytes_max) from error
+    except web.RequestPayloadError as error:
+        raise InvalidInput(
+            "request.malformed_body",
+            "The body is not what its Content-Encoding or chunks say it is.",
+        ) from error
 
 
 def _too_large(bytes_max: int) -> TooLarge:

@@ -15,7 +15,6 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from feira.http import metrics, problem
@@ -126,11 +125,6 @@ def _answer_error(request: web.Request, error: Exception) -> web.StreamResponse:
             answer = problem.to_response(problem.of_http_exception(error, request_id))
             if "Allow" in error.headers:
                 answer.headers["Allow"] = error.headers["Allow"]
-            return answer
-        case HttpProcessingError():
-            # A body that is not what its framing or Content-Encoding says.
-            answer = problem.to_response(problem.of_unreadable_http(400, request_id))
-            answer.force_close()
             return answer
         case _:
             log.error("http.failed", route=route_template(request), exc_info=error)

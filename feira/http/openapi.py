@@ -91,7 +91,7 @@ class _Schemas:
             types.append(_json_answer(endpoint))
         types = [kind for kind in types if kind is not None]
         schemas, components = msgspec.json.schema_components(
-            types, ref_template=_REF_PREFIX + "{name}"
+            types, ref_template=_REF_PREFIX + "{name}", schema_hook=_schema_of_anything
         )
         self._of: list[tuple[Any, dict[str, Any]]] = list(zip(types, schemas, strict=True))
         self.components = components
@@ -108,6 +108,13 @@ class _Schemas:
 
     def _name(self, kind: object) -> str:
         return self.of(kind)["$ref"].removeprefix(_REF_PREFIX)
+
+
+def _schema_of_anything(kind: type) -> dict[str, Any]:
+    # `object`, as in a problem's details. msgspec takes an empty schema for no answer.
+    if kind is object:
+        return {"description": "Any JSON."}
+    raise NotImplementedError
 
 
 def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:

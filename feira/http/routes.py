@@ -14,10 +14,14 @@ from feira.http import (
     payments,
     products,
     search,
+    shops,
+    users,
 )
 from feira.http.endpoint import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *users.ENDPOINTS,
+    *shops.ENDPOINTS,
     *products.ENDPOINTS,
     *media.ENDPOINTS,
     *search.ENDPOINTS,

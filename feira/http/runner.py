@@ -58,6 +58,13 @@ class _Connection(RequestHandler):
         answer.force_close()
         return answer
 
+    def log_exception(self, *args: object, **kw: object) -> None:
+        if isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            # A body that broke off or was not what its framing said; the request itself was answered.
+            log.info("http.malformed_body")
+            return
+        super().log_exception(*args, **kw)
+
 
 class _Server(web.Server):
     def __call__(self) -> RequestHandler:

@@ -35,6 +35,7 @@ def build_http_app(
     extra_routes: Iterable[web.AbstractRouteDef] = (),
     sub_apps: Mapping[str, web.Application] | None = None,
     endpoints: Iterable[Endpoint] = ENDPOINTS,
+    deadline_s: float = HANDLER_DEADLINE_S,
 ) -> web.Application:
     """Build the application; nothing is opened until it runs.
 
@@ -51,7 +52,7 @@ def build_http_app(
     app.on_response_prepare.append(response_headers(config.cors_origins))
     app.add_routes(
         [
-            _route(endpoint, serve(endpoint, market, actors))
+            _route(endpoint, serve(endpoint, market, actors, deadline_s=deadline_s))
             if endpoint.service in config.services
             else _route(endpoint, _refuse(endpoint))
             for endpoint in endpoints
@@ -66,11 +67,11 @@ def build_http_app(
     return app
 
 
-def serve(endpoint: Endpoint, market: Market, actors: Actors) -> Route:
+def serve(endpoint: Endpoint, market: Market, actors: Actors, *, deadline_s: float) -> Route:
     """Make an aiohttp handler of an endpoint: authenticate, read the body, run it, all within the deadline."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        deadline = asyncio.timeout(HANDLER_DEADLINE_S)
+        deadline = asyncio.timeout(deadline_s)
         try:
             async with deadline:
                 caller = await authenticate_request(market, request)

@@ -35,7 +35,8 @@ class StallView(msgspec.Struct, frozen=True, kw_only=True):
 @endpoint("GET", "/v1/stalls", service="products", summary="List stalls.", signed_in=False)
 async def list_stalls(call: Call, query: ListStalls) -> list[StallView]:
     """Open ones only."""
-    assert call and query
+    assert call
+    assert query
     return []
 
 
@@ -47,7 +48,8 @@ async def open_stall(call: Call, body: NewStall) -> StallView:
 
 @endpoint("DELETE", "/v1/stalls/{stall}", service="products", summary="Close a stall.")
 async def close_stall(call: Call, stall: OrderId) -> None:
-    assert call and stall
+    assert call
+    assert stall
 
 
 @endpoint("GET", "/v1/stalls.csv", service="products", summary="Stalls as CSV.")
@@ -56,9 +58,7 @@ async def export_stalls(call: Call) -> web.Response:
     return web.Response(text="")
 
 
-@endpoint(
-    "PUT", "/v1/stalls/{stall}", service="products", summary="Rename.", answer=StallView
-)
+@endpoint("PUT", "/v1/stalls/{stall}", service="products", summary="Rename.", answer=StallView)
 async def rename_stall(call: Call, stall: OrderId, body: NewStall) -> Answer:
     assert call
     return Answer(body=StallView(id=stall, name=body.name))

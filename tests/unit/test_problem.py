@@ -58,7 +58,7 @@ def test_a_part_of_a_second_to_wait_is_rounded_up_in_retry_after() -> None:
     ],
 )
 def test_an_error_is_retryable_by_its_kind_or_when_it_says_when(
-    error: FeiraError, retryable: bool
+    *, error: FeiraError, retryable: bool
 ) -> None:
     assert problem.of_feira_error(error, ID).retryable is retryable
 

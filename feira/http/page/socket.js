@@ -158,8 +158,7 @@ export class LiveSocket {
     else if (id !== undefined && id !== null) this.#answered(id, name, body);
     else if (name === "disconnect") this.#hint = body;
     else if (name === "event") this.#topics.get(body.topic)?.take(body);
-    else if (name === "resync") this.#topics.get(body.topic)?.askAgain();
-    else if (name === "unsubscribed") this.#topics.get(body.topic)?.lost(body);
+    else if (name === "unsubscribed") this.#topics.get(body.topic)?.unsubscribed(body);
     else if (body.topic !== undefined && this.#topics.has(body.topic)) this.#topics.get(body.topic).ephemeral(name, body);
     else this.#onPush(name, body);
   }
@@ -169,7 +168,10 @@ export class LiveSocket {
     this.#failures = 0;
     this.#hint = null;
     this.#setStatus("open");
-    for (const [topic, answer] of Object.entries(topics)) this.#topics.get(topic)?.resume(answer);
+    for (const [topic, answer] of Object.entries(topics)) {
+      if (answer.error) this.#topics.get(topic)?.refused(answer.error);
+      else this.#topics.get(topic)?.resume(answer);
+    }
     for (const log of this.#topics.values()) if (!(log.topic in topics)) this.#subscribe(log);
     for (const command of this.#pending.values()) command.sent = false;
     this.#sendPending();

@@ -65,8 +65,8 @@ export class TopicLog {
       this.#kept.push(event);
       return;
     }
-    if (event.epoch !== undefined && event.epoch !== this.#epoch) this.askAgain(event);
-    else if (event.seq > this.#seq + 1) this.askAgain(event);
+    if (event.epoch !== undefined && event.epoch !== this.#epoch) this.#askAgain(event);
+    else if (event.seq > this.#seq + 1) this.#askAgain(event);
     else this.#advance(event);
   }
 
@@ -79,12 +79,13 @@ export class TopicLog {
     this.#tell("onRefused", error);
   }
 
-  lost(body) {
-    this.#tell("onRefused", { code: body.code ?? "topic.unsubscribed", message: body.message ?? body.reason ?? "" });
+  /** The server watches no longer: it lost its place and wants to be asked again, or the right is gone. */
+  unsubscribed({ reason, code = "topic.unsubscribed", message = "You may no longer watch this." }) {
+    if (reason === "resync") this.#askAgain();
+    else this.#tell("onRefused", { code, message });
   }
 
-  /** The server lost track of this topic for us, or something is missing. */
-  askAgain(event) {
+  #askAgain(event) {
     if (event) this.#kept.push(event);
     this.#asking = true;
     this.#resubscribe();
