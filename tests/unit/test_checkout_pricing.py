@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feira.platform.domain.checkout import BasketLine, price_group
@@ -78,6 +78,7 @@ lines = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     basket=st.lists(lines, min_size=1, max_size=12),
     basis_points=st.integers(0, 10_000),

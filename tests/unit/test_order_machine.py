@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -422,4 +423,5 @@ class OrderLife(RuleBasedStateMachine):
         )
 
 
+OrderLife.TestCase.settings = settings(deadline=None)
 TestOrderLife = OrderLife.TestCase

@@ -15,7 +15,9 @@ from feira.platform.domain.jobs import AcceptDeliveredOrders, ExpireUnpaidOrders
 from feira.platform.domain.order_commands import Accept, Cancel, Deliver, Ship
 from feira.platform.domain.order_state import DeadlineKind
 from feira.services.orders.checkout import CheckedOut
+from feira.services.orders.rows import lock_order
 from feira.services.products.stock import release_expired
+from feira.sql.database import Tx
 from tests.integration.orders.stage import Buyer, Stage, eventually, patiently
 
 
@@ -56,6 +58,25 @@ async def test_an_unpaid_order_expires_and_its_stock_is_free_again(stage: Stage)
         assert (view.status, view.version, view.deadlines) == ("expired", 2, ())
         assert await stage.stock(variant) == (2, 0)
     assert await stage.jobs("payments.cancel_intent", payment=str(made.payment_id)) == 1
+
+
+async def test_a_group_expires_whole_or_not_at_all(stage: Stage) -> None:
+    stage = stage.with_config(order_hold_s=1)
+    variants = [await stage.variant(await stage.shop()) for _ in range(2)]
+    buyer = await stage.buyer()
+    _, orders = await stage.buy(buyer, *variants)
+    await until_due(stage, *orders)
+
+    async def expire_while_one_is_held(tx: Tx) -> None:
+        await lock_order(tx, orders[0])
+        await expire(stage)
+
+    await stage.transact(expire_while_one_is_held)
+    statuses = [(await stage.order(order, buyer.principal)).status for order in orders]
+    assert statuses == ["pending_payment"] * 2
+    await expire(stage)
+    statuses = [(await stage.order(order, buyer.principal)).status for order in orders]
+    assert statuses == ["expired"] * 2
 
 
 async def test_money_that_comes_after_the_expiry_goes_back(stage: Stage) -> None:
