@@ -179,7 +179,12 @@ BEGIN ATOMIC
 SELECT d.* FROM search_documents d
 WHERE d.listed
     AND (wanted IS NULL OR d.tsv @@ wanted)
-    AND (similar_to_words IS NULL OR d.title_folded %> similar_to_words)
+    -- The whole looks alike (the index knows), and so does each word, or it is there as written.
+    AND (similar_to_words IS NULL OR (d.title_folded %> similar_to_words AND NOT EXISTS (
+        SELECT FROM string_to_table(similar_to_words, ' ') AS asked (word)
+        WHERE word_similarity(asked.word, d.title_folded) < 0.35
+            AND NOT d.tsv @@ to_tsquery('simple', asked.word || ':*')
+    )))
     AND (category IS NULL OR d.category_slugs @> ARRAY[category])
     AND (shop IS NULL OR d.shop_id = shop)
     AND (price_min IS NULL OR d.price_min_minor >= price_min)

@@ -38,8 +38,9 @@ Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 TEXT_CHARS_MAX: Final = 200
 LIMIT_MAX: Final = 100
-# Share of the query's trigrams that a title has to have. "keramik vaze" has 0.38 of "Ceramic vase".
-_SIMILARITY_MIN: Final = "0.35"
+# Share of a query's trigrams that a title has to have to be looked at; "Ceramic vase" has a third of "keramik vaze".
+# How alike each single word has to be stands in search_matches.
+_SIMILARITY_MIN: Final = "0.3"
 # Microseconds up to the year 9999; prices and scores are smaller. Beyond, Postgres could not compare it.
 _Key = Annotated[int, Meta(ge=0, le=253_402_300_799_999_999)]
 _Mode = Literal["exact", "similar"]
