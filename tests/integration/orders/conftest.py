@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from feira.services.market import Market
-from tests.integration.orders.stage import MemoryGateway, Stage
+from tests.integration.orders.memory_gateway import MemoryGateway
+from tests.integration.orders.stage import Stage
 
 
 @pytest.fixture

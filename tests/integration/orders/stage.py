@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
 
-from feira.platform.domain.errors import FeiraError, Unavailable
+from feira.platform.domain.errors import FeiraError
 from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import (
     AddressId,
@@ -25,7 +25,6 @@ from feira.platform.domain.ids import (
 from feira.platform.domain.order_commands import OrderCommand
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import Topic
-from feira.platform.gateways.payments.port import Account, Intent, ProviderEvent, ProviderRefund
 from feira.services.market import Market
 from feira.services.orders.carts import CartView, SetCartLine, Shopper, read_cart, set_line
 from feira.services.orders.checkout import CheckedOut, CheckOut, check_out
@@ -48,112 +47,10 @@ from feira.services.users.accounts import PlatformRole, create_user
 from feira.services.users.addresses import AddressInput, add_address
 from feira.sql.database import Database, Tx
 from feira.sql.topics import read_events
+from tests.integration.orders.memory_gateway import MemoryGateway
 
 T = TypeVar("T")
 _names = itertools.count(1)
-
-
-class MemoryGateway:
-    """A provider in memory: idempotent by key, away on request, paid by the test."""
-
-    name = "memory"
-
-    def __init__(self) -> None:
-        self.intents: dict[str, Intent] = {}
-        self.refunds: dict[str, ProviderRefund] = {}
-        self.is_away = False
-        self._references: dict[str, str] = {}
-
-    async def create_intent(
-        self,
-        *,
-        amount_minor: int,
-        currency: str,
-        return_url: str,
-        metadata: Mapping[str, str],
-        idempotency_key: str,
-    ) -> Intent:
-        self._require_here()
-        reference = self._references.setdefault(idempotency_key, f"mem_{uuid4().hex}")
-        return self.intents.setdefault(
-            reference,
-            Intent(
-                reference=reference,
-                state="requires_payment",
-                amount_minor=amount_minor,
-                currency=currency,
-                fee_minor=0,
-                decline_code="",
-                payment_page_url=f"http://memory.example/{reference}",
-            ),
-        )
-
-    async def fetch_intent(self, reference: str) -> Intent:
-        self._require_here()
-        return self.intents[reference]
-
-    async def cancel_intent(self, reference: str, *, idempotency_key: str) -> Intent:
-        return self._move(reference, "canceled")
-
-    async def refund(
-        self, intent_reference: str, *, amount_minor: int, idempotency_key: str
-    ) -> ProviderRefund:
-        self._require_here()
-        reference = self._references.setdefault(idempotency_key, f"ref_{uuid4().hex}")
-        return self.refunds.setdefault(
-            reference,
-            ProviderRefund(
-                reference=reference,
-                intent_reference=intent_reference,
-                state="succeeded",
-                amount_minor=amount_minor,
-            ),
-        )
-
-    async def fetch_refund(self, reference: str) -> ProviderRefund:
-        return self.refunds[reference]
-
-    async def create_account(self, *, shop_name: str, idempotency_key: str) -> Account:
-        return Account(reference=f"acct_{uuid4().hex}", status="verified")
-
-    async def fetch_account(self, reference: str) -> Account:
-        return Account(reference=reference, status="verified")
-
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
-        raise NotImplementedError("these tests bring the news themselves")
-
-    async def close(self) -> None:
-        pass
-
-    def pay(self, reference: str) -> Intent:
-        """The buyer paid at the provider."""
-        return self._move(reference, "succeeded")
-
-    def decline(self, reference: str, code: str) -> Intent:
-        self.intents[reference] = msgspec.structs.replace(
-            self.intents[reference], decline_code=code
-        )
-        return self.intents[reference]
-
-    def refunded_minor(self, reference: str) -> int:
-        return sum(
-            refund.amount_minor
-            for refund in self.refunds.values()
-            if refund.intent_reference == reference
-        )
-
-    def _move(self, reference: str, state: str) -> Intent:
-        intent = self.intents[reference]
-        if intent.state == "requires_payment":
-            intent = msgspec.structs.replace(
-                intent, state=state, fee_minor=intent.amount_minor // 50
-            )
-            self.intents[reference] = intent
-        return intent
-
-    def _require_here(self) -> None:
-        if self.is_away:
-            raise Unavailable("payment.gateway_away", "The provider cannot be reached.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,6 +182,15 @@ class Stage:
         group = await self.group(made, buyer.principal)
         return made, [order.id for order in group.orders]
 
+    async def placed(self, *, quantity: int = 2) -> tuple[Shop, Buyer, OrderId]:
+        """A paid order of two lines."""
+        shop = await self.shop()
+        variants = [await self.variant(shop, price_minor=price) for price in (1_000, 250)]
+        buyer = await self.buyer()
+        made, (order,) = await self.buy(buyer, *variants, quantity=quantity)
+        await self.pay(made)
+        return shop, buyer, order
+
     async def intent(self, made: CheckedOut) -> str:
         """Tell the provider of the payment and return its reference there."""
         page = (await ensure_intent(self.market, made.payment_id)).payment_page_url
@@ -389,6 +295,11 @@ async def _open_shop(stage: Stage, owner: Principal, currency: str) -> ShopId:
             owner.user_id,
         )
     return shop
+
+
+def kind(entry: LoggedEvent) -> str:
+    """What an entry of a log tells of."""
+    return msgspec.json.decode(entry.body)["kind"]
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], *, within_s: float = 10) -> None:

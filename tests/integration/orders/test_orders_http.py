@@ -20,7 +20,8 @@ from feira.platform.domain.permissions import Principal
 from feira.platform.gateways.payments.sandbox.signature import api_key
 from feira.services.users.sessions import RefreshToken, open_session
 from feira.sql.database import Tx
-from tests.integration.orders.stage import Buyer, MemoryGateway, Shop, Stage
+from tests.integration.orders.memory_gateway import MemoryGateway
+from tests.integration.orders.stage import Buyer, Shop, Stage
 
 
 @dataclass(kw_only=True)
