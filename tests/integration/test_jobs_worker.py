@@ -228,3 +228,10 @@ async def test_a_stopping_worker_waits_for_a_running_job(room: Room) -> None:
         room.gate.set()
     assert await room.state(job) == "done"
     assert await room.marks("nearly") == [1]
+
+
+async def test_secrets_stay_out_of_what_operators_read(room: Room) -> None:
+    room.failing = [ValueError(f"cannot reach {room.market.config.redis_url}")]
+    attempt = await room.queue_one(Mark(name="secret"), dedup="secret")
+    await Attempts(room.market, room.handlers).perform(attempt.id, 1)
+    assert await room.value("SELECT last_error FROM jobs") == "ValueError: cannot reach ********"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from feira.app import open_ground
+from feira.jobs.worker import run_worker
 from feira.platform.domain.errors import InvalidInput, Unavailable
 from feira.platform.domain.ids import NotificationId, UserId
 from feira.platform.domain.notices import Notice, UnreadMessagesNotice
@@ -29,7 +31,7 @@ from feira.services.notifications.notifications import (
     mark_read,
     notify,
 )
-from tests.integration.jobs_room import perform
+from tests.integration.jobs_room import perform, until
 from tests.integration.live import Talk, message, open_talk
 from tests.integration.orders.stage import MemoryGateway, Stage
 
@@ -321,3 +323,32 @@ async def test_unread_counts_leave_in_the_order_in_which_they_are_true(stage: St
 
 def _uuid(text: str) -> Any:
     return msgspec.convert(text, NotificationId)
+
+
+async def test_a_worker_with_every_handler_and_schedule_leaves_nothing_undone(
+    config: Config, fresh_database_dsn: str, tmp_path: Path
+) -> None:
+    own = msgspec.structs.replace(
+        config, postgres_dsn=fresh_database_dsn, mail_dir=tmp_path / "mail"
+    )
+    async with open_ground(own) as ground:
+        gateway = MemoryGateway()
+        stage = Stage(market=replace(ground.market, payments=gateway), gateway=gateway)
+        stop = asyncio.Event()
+        working = asyncio.create_task(run_worker(stage.market, ground.doorbell, stop))
+        shop, buyer = await stage.shop(), await stage.buyer()
+        made, _ = await stage.buy(buyer, await stage.variant(shop))
+        await stage.pay(made)
+
+        async def all_done() -> bool:
+            async with stage.database.connection() as con:
+                return not await con.fetchval(
+                    "SELECT EXISTS (SELECT FROM jobs WHERE state <> 'done')"
+                    " OR NOT EXISTS (SELECT FROM schedule_fires)"
+                )
+
+        await until(all_done)
+        stop.set()
+        await working
+    # The buyer's and the shop's.
+    assert len(list((tmp_path / "mail").glob("*.eml"))) == 2
