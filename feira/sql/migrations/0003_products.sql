@@ -142,6 +142,8 @@ CREATE TABLE media (
 );
 CREATE INDEX media_by_product ON media (product_id, position);
 
+CREATE EXTENSION IF NOT EXISTS fuzzystrmatch;
+
 -- How search compares text: lower case, no accents, words of letters and digits with one space between.
 CREATE FUNCTION search_fold(raw text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
 RETURN btrim(regexp_replace(
@@ -179,11 +181,14 @@ BEGIN ATOMIC
 SELECT d.* FROM search_documents d
 WHERE d.listed
     AND (wanted IS NULL OR d.tsv @@ wanted)
-    -- The whole looks alike (the index knows), and so does each word, or it is there as written.
+    -- The whole looks alike (the index knows), and each word is a letter or two away, or there as written.
     AND (similar_to_words IS NULL OR (d.title_folded %> similar_to_words AND NOT EXISTS (
         SELECT FROM string_to_table(similar_to_words, ' ') AS asked (word)
-        WHERE word_similarity(asked.word, d.title_folded) < 0.35
-            AND NOT d.tsv @@ to_tsquery('simple', asked.word || ':*')
+        WHERE NOT d.tsv @@ to_tsquery('simple', asked.word || ':*') AND NOT EXISTS (
+            SELECT FROM string_to_table(d.title_folded, ' ') AS written (word)
+            WHERE levenshtein_less_equal(left(asked.word, 100), left(written.word, 100), 2)
+                <= CASE WHEN length(asked.word) < 4 THEN 0 WHEN length(asked.word) = 4 THEN 1 ELSE 2 END
+        )
     )))
     AND (category IS NULL OR d.category_slugs @> ARRAY[category])
     AND (shop IS NULL OR d.shop_id = shop)
