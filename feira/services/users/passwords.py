@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -58,7 +59,7 @@ async def hash_password(password: str) -> str:
     Raises:
         Unavailable: `auth.busy`: too many hashes are waiting.
     """
-    return await _THREADS.run(lambda: _HASHER.hash(password))
+    return await _THREADS.run(lambda: _HASHER.hash(_normal(password)))
 
 
 async def is_password(password_hash: str | None, password: str) -> bool:
@@ -79,10 +80,15 @@ def is_outdated(password_hash: str) -> bool:
 
 def _verify(password_hash: str | None, password: str) -> bool:
     try:
-        _HASHER.verify(password_hash or _NOBODY, password)
+        _HASHER.verify(password_hash or _NOBODY, _normal(password))
     except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None
+
+
+def _normal(password: str) -> str:
+    """NIST SP 800-63B, 3.1.1.2: an accented letter is the same typed on any keyboard."""
+    return unicodedata.normalize("NFKC", password)
 
 
 # A hash of the same cost that no password is compared with in earnest.
