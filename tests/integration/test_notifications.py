@@ -325,7 +325,7 @@ def _uuid(text: str) -> Any:
     return msgspec.convert(text, NotificationId)
 
 
-async def test_a_worker_with_every_handler_and_schedule_leaves_nothing_undone(
+async def test_a_worker_with_every_handler_and_schedule_leaves_nothing_due_undone(
     config: Config, fresh_database_dsn: str, tmp_path: Path
 ) -> None:
     own = msgspec.structs.replace(
@@ -343,7 +343,8 @@ async def test_a_worker_with_every_handler_and_schedule_leaves_nothing_undone(
         async def all_done() -> bool:
             async with stage.database.connection() as con:
                 return not await con.fetchval(
-                    "SELECT EXISTS (SELECT FROM jobs WHERE state <> 'done')"
+                    # Some wait for their time: the repair of a checkout that its request finished itself.
+                    "SELECT EXISTS (SELECT FROM jobs WHERE state <> 'done' AND run_at <= now())"
                     " OR NOT EXISTS (SELECT FROM schedule_fires)"
                 )
 
