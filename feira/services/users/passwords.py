@@ -26,31 +26,35 @@ THREADS_MAX: Final = max(1, min(4, os.cpu_count() or 1))
 WAITING_MAX: Final = 256
 
 
-class _Threads:
-    """The process's hashing threads, started with the first hash, joined by the interpreter at its end."""
+class HashingThreads:
+    """A few threads with a queue of bounded length; they start with the first work."""
 
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="argon2")
+    def __init__(self, threads_max: int, waiting_max: int) -> None:
+        self._executor = ThreadPoolExecutor(threads_max, thread_name_prefix="argon2")
+        self._waiting_max = waiting_max
         self._waiting = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= WAITING_MAX:
+        """Run `work` in a thread. A cancelled caller leaves the queue.
+
+        Raises:
+            Unavailable: `auth.busy`: too many are waiting or running.
+        """
+        if self._waiting >= self._waiting_max:
             raise Unavailable(
                 "auth.busy",
                 "Too many people are signing in right now; please try again.",
                 retry_after_s=2,
             )
         self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        # Counted until the thread is done with it, also where the request was cancelled meanwhile.
-        future.add_done_callback(self._done)
-        return await future
-
-    def _done(self, _future: asyncio.Future[T]) -> None:
-        self._waiting -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        finally:
+            self._waiting -= 1
 
 
-_THREADS: Final = _Threads()
+# The process's own, like asyncio's default executor: the interpreter joins them at its end.
+_THREADS: Final = HashingThreads(THREADS_MAX, WAITING_MAX)
 
 
 async def hash_password(password: str) -> str:

@@ -119,7 +119,9 @@ async def _trade(tx: Tx, token: str) -> RefreshToken | FeiraError:
     assert locked is not None, "a token's session exists"
     # Read after the lock was taken: whoever held it may have spent this very token.
     presented = await fetch_one(tx.con, SQL["read_refresh_token"], _PresentedToken, digest)
-    assert presented is not None, "tokens are never deleted while their session lives"
+    if presented is None:
+        # Forgotten since: it was long past its time.
+        return _refresh_invalid()
     if locked.revoked:
         return NotSignedIn("auth.session_revoked", "This session was ended; sign in again.")
     if presented.spent_at is not None:

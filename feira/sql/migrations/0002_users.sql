@@ -27,6 +27,7 @@ CREATE TABLE sessions (
     revoked_reason text,
     CONSTRAINT sessions_revoked_with_reason CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 );
+CREATE INDEX sessions_idle ON sessions (last_used_at);
 CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE revoked_at IS NULL;
 
 -- A session's refresh tokens form a chain; presenting a spent one revokes the session.
@@ -42,6 +43,7 @@ CREATE TABLE refresh_tokens (
 );
 -- One live token a session: two refreshes can never both win.
 CREATE UNIQUE INDEX refresh_tokens_one_live ON refresh_tokens (session_id) WHERE spent_at IS NULL;
+CREATE INDEX refresh_tokens_ending ON refresh_tokens (expires_at);
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 
 CREATE TABLE one_time_tokens (
@@ -52,6 +54,7 @@ CREATE TABLE one_time_tokens (
     used_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX one_time_tokens_ending ON one_time_tokens (expires_at);
 CREATE INDEX one_time_tokens_by_user ON one_time_tokens (user_id, purpose);
 
 -- Tries that did not succeed (yet), by e-mail and by network address; kept in Postgres so that losing Redis opens no

@@ -227,3 +227,26 @@ DELETE FROM addresses WHERE user_id = $1::uuid AND id = $2::uuid RETURNING is_de
 -- The default was deleted: the newest of the rest takes its place.
 UPDATE addresses SET is_default = true
 WHERE id = (SELECT id FROM addresses WHERE user_id = $1::uuid ORDER BY id DESC LIMIT 1);
+
+-- name: forget_refresh_tokens
+-- Drop tokens long past their time, oldest first, so that a token goes before the successor it points to.
+DELETE FROM refresh_tokens WHERE token_sha256 IN (
+    SELECT token_sha256 FROM refresh_tokens WHERE expires_at < $1::timestamptz
+    ORDER BY expires_at, created_at LIMIT $2::int FOR UPDATE SKIP LOCKED
+);
+
+-- name: forget_sessions
+-- Drop sessions that no token can continue any more, once nobody has used them for long.
+DELETE FROM sessions WHERE id IN (
+    SELECT s.id FROM sessions AS s
+    WHERE s.last_used_at < $1::timestamptz
+        AND NOT EXISTS (SELECT FROM refresh_tokens AS t WHERE t.session_id = s.id)
+    LIMIT $2::int FOR UPDATE OF s SKIP LOCKED
+);
+
+-- name: forget_one_time_tokens
+-- Drop links long past their time.
+DELETE FROM one_time_tokens WHERE token_sha256 IN (
+    SELECT token_sha256 FROM one_time_tokens WHERE expires_at < $1::timestamptz
+    LIMIT $2::int FOR UPDATE SKIP LOCKED
+);

@@ -16,6 +16,7 @@ from feira.platform.domain.errors import NotSignedIn
 from feira.platform.domain.ids import SessionId, UserId
 from feira.platform.domain.topics import inbox_topic
 from feira.services.users.authentication import authenticate
+from feira.services.users.expiry import forget_expired
 from feira.services.users.one_time_tokens import sha256
 from tests.integration.users.stage import PASSWORD, Answer, Person, Stage, new_address
 
@@ -158,7 +159,7 @@ async def test_a_browser_keeps_its_refresh_token_in_a_cookie_no_script_reads(sta
     assert login.body["refresh_token"] is None
     cookie = login.cookies[COOKIE]
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/v1/auth")
-    # Plain HTTP, as on one's own machine; see the unit of https below.
+    # Plain HTTP, as on one's own machine.
     assert cookie["secure"] == ""
     refreshed = await _with_cookie(stage, "/v1/auth/refresh", cookie.value)
     assert refreshed.status == 200
@@ -265,3 +266,25 @@ async def test_the_published_keys_verify_an_access_token(stage: Stage) -> None:
     key = keys[jwt.get_unverified_header(ana.access)["kid"]]
     claims = jwt.decode(ana.access, key, algorithms=["EdDSA"], audience="feira-api", issuer="feira")
     assert (claims["sub"], claims["sid"]) == (str(ana.id), str(ana.session))
+
+
+async def test_what_ended_long_ago_is_forgotten_and_what_lives_is_kept(stage: Stage) -> None:
+    ana, rui = await stage.person(), await stage.person()
+    first = (await stage.refresh(ana.refresh)).body
+    await stage.refresh(first["refresh_token"])
+    await stage.post("/v1/auth/password-reset", {"email": ana.email})
+    await stage.work_off()
+    assert await stage.market.database.transact(lambda tx: forget_expired(tx, limit=10)) == 0
+    for statement in (
+        "UPDATE refresh_tokens SET expires_at = expires_at - interval '38 days' WHERE session_id = $1",
+        "UPDATE sessions SET last_used_at = now() - interval '38 days' WHERE id = $1",
+        "UPDATE one_time_tokens SET expires_at = now() - interval '8 days' WHERE $1::uuid IS NOT NULL",
+    ):
+        await stage.fetchval(f"{statement} RETURNING 1", ana.session)
+    # In small steps: three tokens of a chain, their session, a link.
+    steps: list[int] = []
+    while not steps or steps[-1]:
+        steps.append(await stage.market.database.transact(lambda tx: forget_expired(tx, limit=1)))
+    assert sum(steps) == 5
+    assert (await stage.get("/v1/me", ana.access)).code == "auth.session_revoked"
+    assert (await stage.refresh(rui.refresh)).status == 200
