@@ -32,10 +32,16 @@ async def handle_cancel_intent(run: JobRun, job: CancelPaymentIntent) -> None:
     market = run.market
     async with market.database.connection() as con:
         payment = await payments.load_payment(con, job.payment)
-    if payment.gateway_reference is None:
+    if payment.gateway is None:
         await run.commit(lambda tx: outcomes.give_up(tx, job.payment))
         return
     payments.require_same_gateway(market, payment.gateway)
+    if payment.gateway_reference is None:
+        # Its call was made, and the answer never came: there may be something to cancel.
+        payment = await payments.introduce(market, job.payment)
+    assert payment.gateway_reference is not None, (
+        "a payment is given up before it is introduced, or after"
+    )
     intent = await market.payments.cancel_intent(
         payment.gateway_reference,
         idempotency_key=payments.outside_key("cancel_intent", payment.id),

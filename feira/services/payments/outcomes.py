@@ -66,10 +66,15 @@ async def apply_intent(tx: Tx, intent: Intent) -> None:
 
 
 async def give_up(tx: Tx, payment_id: PaymentId) -> None:
-    """Close a payment that its provider never heard of."""
+    """Close a payment that no provider was ever asked for.
+
+    Raises:
+        Unavailable: `payment.under_way`: one was, meanwhile; cancel it there.
+    """
     payment = await lock_payment(tx, payment_id)
-    if payment.gateway_reference is None:
-        await _cancel(tx, payment)
+    if payment.gateway is not None:
+        raise Unavailable("payment.under_way", "The provider is just being told of this payment.")
+    await _cancel(tx, payment)
 
 
 async def apply_refund(tx: Tx, refund_id: RefundId, answer: ProviderRefund) -> None:

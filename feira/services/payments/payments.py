@@ -19,10 +19,9 @@ import msgspec
 
 from feira.platform.domain.errors import NotFound, Unavailable
 from feira.platform.domain.ids import OrderGroupId, PaymentId, UserId
-from feira.platform.domain.jobs import CancelPaymentIntent, CreatePaymentIntent
+from feira.platform.domain.jobs import CreatePaymentIntent
 from feira.platform.domain.money import require_currency
 from feira.platform.domain.permissions import Principal, Role, is_allowed
-from feira.platform.gateways.payments.port import Intent
 from feira.services.market import Market
 from feira.services.payments.rows import SQL, PaymentState
 from feira.sql.database import Tx
@@ -105,7 +104,14 @@ async def open_payment(
 
 
 async def ensure_intent(market: Market, payment_id: PaymentId) -> PaymentView:
-    """Make sure that the provider knows the payment, and return it with its page. Safe to repeat and to race.
+    """Make sure that the provider knows the payment, and return it with its page. See `introduce`."""
+    return (await introduce(market, payment_id)).view
+
+
+async def introduce(market: Market, payment_id: PaymentId) -> PaymentRow:
+    """Make a payment known to the provider, unless it is already or was given up. Safe to repeat and to race.
+
+    After a call whose outcome is unknown this finds out: the same key gives the same intent.
 
     Raises:
         NotFound: `payment.not_found`.
@@ -115,8 +121,11 @@ async def ensure_intent(market: Market, payment_id: PaymentId) -> PaymentView:
     async with market.database.connection() as con:
         payment = await load_payment(con, payment_id)
         if payment.gateway_reference is not None or payment.state != "created":
-            return payment.view
+            return payment
         gateway = await con.fetchval(SQL["pin_gateway"], payment_id, market.payments.name)
+        if gateway is None:
+            # Given up since it was read.
+            return await load_payment(con, payment_id)
     require_same_gateway(market, gateway)
     intent = await market.payments.create_intent(
         amount_minor=payment.amount_minor,
@@ -126,9 +135,11 @@ async def ensure_intent(market: Market, payment_id: PaymentId) -> PaymentView:
         idempotency_key=outside_key("create_intent", payment_id),
     )
 
-    async def keep(tx: Tx) -> PaymentView:
-        await _keep_intent(tx, payment_id, intent)
-        return (await load_payment(tx.con, payment_id)).view
+    async def keep(tx: Tx) -> PaymentRow:
+        await tx.con.execute(
+            SQL["store_intent"], payment_id, intent.reference, intent.payment_page_url
+        )
+        return await load_payment(tx.con, payment_id)
 
     return await market.database.transact(keep)
 
@@ -173,15 +184,6 @@ def require_same_gateway(market: Market, gateway: str | None) -> None:
             "payment.gateway_gone",
             f"This payment was made at {gateway}, which this node is not configured for.",
         )
-
-
-async def _keep_intent(tx: Tx, payment_id: PaymentId, intent: Intent) -> None:
-    state = await tx.con.fetchval(
-        SQL["store_intent"], payment_id, intent.reference, intent.payment_page_url
-    )
-    if state == "canceled":
-        # The checkout was given up during the call: what is open at the provider now must not stay payable.
-        tx.enqueue(CancelPaymentIntent(payment=payment_id))
 
 
 def _not_found() -> NotFound:

@@ -3,8 +3,8 @@
 INSERT INTO payments (group_id, amount_minor, currency) VALUES ($1::uuid, $2::bigint, $3::text) RETURNING id;
 
 -- name: pin_gateway
--- Before the first call: say which provider this payment is made at, for good.
-UPDATE payments SET gateway = coalesce(gateway, $2::text) WHERE id = $1::uuid RETURNING gateway;
+-- Before the first call: say which provider this payment is made at, for good. No row once it was given up.
+UPDATE payments SET gateway = coalesce(gateway, $2::text) WHERE id = $1::uuid AND state = 'created' RETURNING gateway;
 
 -- name: read_payment
 -- A payment with its buyer and what was given back of it.
@@ -18,12 +18,10 @@ INNER JOIN order_groups AS g ON g.id = p.group_id
 WHERE p.id = $1::uuid;
 
 -- name: store_intent
--- Keep what the provider calls the payment; it can be paid from now on.
+-- Keep what the provider calls the payment; it can be paid from now on. Whoever comes second changes nothing.
 UPDATE payments
-SET gateway_reference = $2::text, payment_page_url = $3::text,
-    state = CASE state WHEN 'created' THEN 'pending' ELSE state END
-WHERE id = $1::uuid AND gateway_reference IS NULL
-RETURNING state;
+SET gateway_reference = $2::text, payment_page_url = $3::text, state = 'pending'
+WHERE id = $1::uuid AND gateway_reference IS NULL AND state = 'created';
 
 -- name: find_payment
 -- The payment that a provider's reference speaks of, unlocked.

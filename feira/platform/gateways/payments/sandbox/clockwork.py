@@ -1,7 +1,7 @@
 """What the sandbox company does by itself: identity checks, late captures and refunds, and delivering webhooks.
 
 Everything due is a row, so any number of processes may run this and any may die: rows are claimed with SKIP
-LOCKED, and a delivery's next try is written down before it is made.
+LOCKED, and a delivery under way is leased.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 # Rows of other processes are noticed at the next look; our own ring the bell.
 LOOK_EVERY_S: Final = 0.5
 DELIVERY_TIMEOUT_S: Final = 10.0
+LEASE_S: Final = DELIVERY_TIMEOUT_S + 5.0
 DELIVERIES_AT_ONCE: Final = 16
 # Waits double from half a second to five minutes: about two days until a delivery is given up.
 ATTEMPTS_MAX: Final = 600
+BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 300.0
 # Any 2xx is an acknowledgement.
 _SUCCESS: Final = 2
@@ -46,27 +48,35 @@ _REFUNDS_DUE: Final = """
     SELECT id FROM sandbox.refunds WHERE state = 'pending' AND ends_at <= now()
     ORDER BY ends_at LIMIT 16 FOR UPDATE SKIP LOCKED
 """
+# Leased past the time-out, so that a process that dies on the way only delays it.
 _CLAIM_DELIVERIES: Final = """
-    UPDATE sandbox.deliveries AS d
-    SET attempt = d.attempt + 1, due_at = now() + make_interval(secs => least($2::float8, 0.5 * 2.0 ^ least(d.attempt, 20)) + $3::float8)
+    UPDATE sandbox.deliveries AS d SET attempt = d.attempt + 1, due_at = now() + make_interval(secs => $2::float8)
     FROM sandbox.events AS e
     WHERE e.id = d.event_id AND d.id IN (
-        SELECT id FROM sandbox.deliveries WHERE delivered_at IS NULL AND due_at <= now() AND attempt < $4::int
+        SELECT id FROM sandbox.deliveries WHERE delivered_at IS NULL AND due_at <= now() AND attempt < $3::int
         ORDER BY due_at LIMIT $1::int FOR UPDATE SKIP LOCKED
     )
-    RETURNING d.id, e.body
+    RETURNING d.id, d.attempt, e.body
 """
 _DELIVERED: Final = (
     "UPDATE sandbox.deliveries SET delivered_at = now(), last_error = '' WHERE id = $1"
 )
-_NOT_DELIVERED: Final = "UPDATE sandbox.deliveries SET last_error = $2 WHERE id = $1"
+_NOT_DELIVERED: Final = (
+    "UPDATE sandbox.deliveries SET last_error = $2, due_at = now() + make_interval(secs => $3::float8)"
+    " WHERE id = $1 AND delivered_at IS NULL"
+)
 
 log = structlog.get_logger()
 
 
 class _Claimed(msgspec.Struct, frozen=True, kw_only=True):
     id: int
+    attempt: int
     body: str
+
+    @property
+    def backoff_s(self) -> float:
+        return min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(self.attempt - 1, 20))
 
 
 class Clockwork:
@@ -119,13 +129,7 @@ class Clockwork:
 
     async def _deliver(self) -> int:
         async with self._pool.acquire() as con:
-            rows = await con.fetch(
-                _CLAIM_DELIVERIES,
-                DELIVERIES_AT_ONCE,
-                BACKOFF_MAX_S,
-                DELIVERY_TIMEOUT_S,
-                ATTEMPTS_MAX,
-            )
+            rows = await con.fetch(_CLAIM_DELIVERIES, DELIVERIES_AT_ONCE, LEASE_S, ATTEMPTS_MAX)
         claimed = msgspec.convert([dict(row) for row in rows], list[_Claimed])
         async with asyncio.TaskGroup() as group:
             for delivery in claimed:
@@ -153,7 +157,7 @@ class Clockwork:
             error = repr(failure)
         async with self._pool.acquire() as con:
             if error:
-                await con.execute(_NOT_DELIVERED, delivery.id, error[:300])
+                await con.execute(_NOT_DELIVERED, delivery.id, error[:300], delivery.backoff_s)
             else:
                 await con.execute(_DELIVERED, delivery.id)
 
