@@ -76,7 +76,10 @@ class Connection:
         goodbye: dict[str, object] = {"code": int(code), "reason": code.reason}
         if retry_ms is not None:
             goodbye["retry_ms"] = retry_ms
-        self._queue = [encode_message({"disconnect": goodbye}, self.encoding)]
+        if code is CloseCode.SLOW:
+            # It does not read anyway; what it missed it resumes.
+            self._queue.clear()
+        self._queue.append(encode_message({"disconnect": goodbye}, self.encoding))
         metrics.CLOSED.labels(str(int(code))).inc()
         self._tasks.start(self._end(code), name="ws-closer")
 
@@ -150,7 +153,8 @@ class Connection:
     async def _end(self, code: CloseCode) -> None:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._write(self._queue)
+                frames, self._queue = self._queue, []
+                await self._write(frames)
                 await self._socket.close(code=code, message=code.reason.encode())
         except (ConnectionError, TimeoutError, RuntimeError):
             # aiohttp waits for a stalled peer's drain or close frame without end; this connection does not.

@@ -35,7 +35,7 @@ class SocketServer:
         self.market = market
         self.node = node
         self._tasks = TaskOwner()
-        self._sessions: set[Session] = set()
+        self.sessions: set[Session] = set()
         self._draining = False
 
     def start(self) -> None:
@@ -44,24 +44,24 @@ class SocketServer:
     async def drain(self, *, within_s: float) -> None:
         """Ask all clients to reconnect elsewhere, in paced batches with a jittered hint, and wait for them to go."""
         self._draining = True
-        sessions = list(self._sessions)
+        sessions = list(self.sessions)
         batch = max(1, len(sessions) // DRAIN_BATCHES + 1)
         for start in range(0, len(sessions), batch):
             for session in sessions[start : start + batch]:
                 session.connection.close(CloseCode.DRAINING, retry_ms=RETRY_WINDOW_MS)
             await asyncio.sleep(within_s / DRAIN_BATCHES / 2)
         deadline = time.monotonic() + within_s / 2
-        while self._sessions and time.monotonic() < deadline:
+        while self.sessions and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
 
     async def close(self) -> None:
-        for session in self._sessions:
+        for session in self.sessions:
             session.connection.abort()
         await self._tasks.close(grace_s=0.2)
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one socket from its handshake to its end."""
-        if self._draining or len(self._sessions) >= SOCKETS_MAX:
+        if self._draining or len(self.sessions) >= SOCKETS_MAX:
             raise Unavailable("socket.unavailable", "This server takes no new sockets right now.", retry_after_s=1)
         socket = web.WebSocketResponse(
             protocols=tuple(SUBPROTOCOLS),
@@ -76,12 +76,12 @@ class SocketServer:
         await socket.prepare(request)
         encoding = SUBPROTOCOLS[socket.ws_protocol or DEFAULT_SUBPROTOCOL]
         session = Session(self, Connection(socket, request, encoding, self._tasks))
-        self._sessions.add(session)
+        self.sessions.add(session)
         metrics.OPEN.inc()
         try:
             await self._read(socket, session)
         finally:
-            self._sessions.discard(session)
+            self.sessions.discard(session)
             metrics.OPEN.dec()
             session.left()
         return socket
@@ -109,5 +109,5 @@ class SocketServer:
         while True:
             await asyncio.sleep(TICK_S)
             now, at = time.monotonic(), datetime.now(UTC)
-            for session in list(self._sessions):
+            for session in list(self.sessions):
                 await session.tick(now, at)

@@ -16,14 +16,17 @@ import redis.asyncio as redis
 from feira.actors.frames import Encoding, Frame
 from feira.actors.node import Node
 from feira.platform.domain.ids import ConversationId, SessionId, ShopId, UserId
-from feira.platform.domain.permissions import Principal
+from feira.platform.domain.permissions import Principal, Role
 from feira.platform.domain.topics import Topic
+from feira.platform.gateways.payments.port import Account
 from feira.platform.runtime.announcer import Announcer
 from feira.platform.runtime.bus import Bus
 from feira.platform.runtime.config import Config
 from feira.services.messaging.conversations import OpenConversation, open_conversation
 from feira.services.messaging.messages import NewMessage
 from feira.services.users.accounts import create_user
+from feira.services.users.shop_profiles import ApplyForShop, apply_for_shop
+from feira.services.users.shops import decide, record_account
 from feira.sql.database import Database, Tx, open_pool
 
 _numbers = itertools.count(1)
@@ -93,36 +96,33 @@ class Talk:
 
 
 async def open_talk(database: Database) -> Talk:
-    number = next(_numbers)
-
     async def work(tx: Tx) -> Talk:
-        buyer, seller = [await _person(tx, f"{role}-{number}") for role in ("buyer", "seller")]
-        shop = await tx.con.fetchval(
-            "INSERT INTO shops (owner_id, name, slug, country, currency, status)"
-            " VALUES ($1, $2, $3, 'PT', 'EUR', 'approved') RETURNING id",
-            seller.user_id,
-            f"Shop {number}",
-            f"shop-{uuid4()}",
-        )
-        await tx.con.execute(
-            "INSERT INTO shop_members (shop_id, user_id, role) VALUES ($1, $2, 'owner')", shop, seller.user_id
-        )
-        conversation = await open_conversation(tx, buyer, OpenConversation(shop=ShopId(shop)))
-        return Talk(conversation=conversation, shop=ShopId(shop), buyer=buyer, seller=seller)
+        buyer, _ = await make_user(tx, "Buyer")
+        seller, _ = await make_user(tx, "Seller")
+        shop = await make_shop(tx, seller)
+        conversation = await open_conversation(tx, buyer, OpenConversation(shop=shop))
+        return Talk(conversation=conversation, shop=shop, buyer=buyer, seller=seller)
 
     return await database.transact(work)
 
 
-async def _person(tx: Tx, name: str) -> Principal:
-    user = await create_user(
-        tx, email=f"{name}-{uuid4()}@example.com", password_hash="-", display_name=name.capitalize()
+async def make_user(tx: Tx, name: str, password_hash: str = "-") -> tuple[Principal, str]:
+    """A verified user and their e-mail address."""
+    email = f"{name.lower()}-{uuid4()}@example.com"
+    user = await create_user(tx, email=email, password_hash=password_hash, display_name=name)
+    roles: frozenset[Role] = frozenset({"anyone", "user", "verified"})
+    return Principal(user_id=user, session_id=SessionId(uuid4()), display_name=name, roles=roles), email
+
+
+async def make_shop(tx: Tx, owner: Principal) -> ShopId:
+    """A shop that passed the provider's check and an admin's."""
+    shop = await apply_for_shop(
+        tx, owner, ApplyForShop(name=f"Shop {next(_numbers)}", country="PT", currency="EUR")
     )
-    return Principal(
-        user_id=user,
-        session_id=SessionId(uuid4()),
-        display_name=name,
-        roles=frozenset({"anyone", "user", "verified"}),
-    )
+    await record_account(tx, shop.id, Account(reference=f"acct_{uuid4()}", status="verified"))
+    admin = msgspec.structs.replace(owner, roles=owner.roles | {"admin"})
+    await decide(tx, admin, shop.id, "approve", "A good neighbour.")
+    return shop.id
 
 
 def message(text: str = "Bom dia", client_id: UUID | None = None) -> NewMessage:
