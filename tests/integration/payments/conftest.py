@@ -20,4 +20,5 @@ async def floor(node_config: Config, fresh_database_dsn: str) -> AsyncIterator[F
     async with open_node(config) as running, aiohttp.ClientSession() as session:
         floor = Floor(market=running.market, session=session)
         yield floor
-        assert await floor.findings() == []
+        if not floor.broken_on_purpose:
+            assert await floor.findings() == []

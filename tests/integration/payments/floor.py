@@ -46,6 +46,7 @@ class Purchase:
 class Floor:
     market: Market
     session: aiohttp.ClientSession
+    broken_on_purpose: bool = False
 
     @property
     def gateway(self) -> SandboxGateway:

@@ -7,6 +7,7 @@ import pytest
 from feira.platform.domain.errors import Unavailable
 from feira.platform.domain.jobs import CancelPaymentIntent
 from feira.platform.domain.order_commands import Cancel
+from feira.platform.domain.topics import order_topic
 from feira.services.payments.outcomes import apply_intent
 from feira.services.payments.payments import ensure_intent
 from feira.sql.database import Tx
@@ -108,7 +109,7 @@ async def test_the_returning_buyer_and_the_webhook_come_to_one_capture(floor: Fl
     assert await floor.value("SELECT count(*) FROM ledger_transactions") == 1
     paid = [
         event
-        for event in await floor.stage.events(_topic(bought))
+        for event in await floor.stage.events(order_topic(bought.order))
         if b'"order.paid"' in bytes(event.body)
     ]
     assert len(paid) == 1
@@ -261,7 +262,34 @@ async def test_giving_a_payment_up_twice_changes_nothing(floor: Floor) -> None:
     assert await order_states(floor, bought) == ("paid", "captured")
 
 
-def _topic(bought: Purchase):  # noqa: ANN202
-    from feira.platform.domain.topics import order_topic
-
-    return order_topic(bought.order)
+@pytest.mark.parametrize(
+    ("breakage", "invariant"),
+    [
+        ("UPDATE orders SET status = 'completed'", "closed_orders_hold_nothing"),
+        ("UPDATE orders SET status = 'completed'", "completed_orders_are_released"),
+        ("UPDATE payments SET fee_minor = fee_minor + 1", "payments_have_postings"),
+        (
+            "UPDATE payments SET state = 'pending', captured_at = NULL",
+            "payments_have_postings",
+        ),
+        ("UPDATE refunds SET amount_minor = 10001", "refunds_within_captured"),
+        (
+            "UPDATE refunds SET state = 'succeeded', finished_at = now()",
+            "refunds_have_postings",
+        ),
+        ("UPDATE refunds SET amount_minor = 1", "refund_payable_is_open_refunds"),
+        ("DELETE FROM refunds", "refund_payable_is_open_refunds"),
+    ],
+)
+async def test_operators_are_shown_what_does_not_fit_the_books(
+    floor: Floor, breakage: str, invariant: str
+) -> None:
+    bought = await floor.paid()
+    await floor.refund(bought.order, 2_000)
+    assert await floor.findings() == []
+    floor.broken_on_purpose = True
+    await floor.value(breakage)
+    finance = await floor.stage.person("finance")
+    _, health = await floor.api("GET", "/v1/admin/ledger/health", finance)
+    assert not health["healthy"]
+    assert invariant in {finding["invariant"] for finding in health["findings"]}
