@@ -21,10 +21,16 @@ from feira.services.products.access import require_shop
 from feira.services.products.categories import list_categories, unknown_category
 from feira.services.products.inventory import check_on_hand
 from feira.services.products.rows import SQL, ProductRow, ShopFacts, VariantRow, decode_options
-from feira.services.products.stock import Change, StockLevel, lock_stock, move_stock, write_movement
-from feira.services.products.variants import NewVariant, insert_variant
+from feira.services.products.stock import (
+    Change,
+    StockLevel,
+    lock_stock,
+    move_stock,
+    write_movements,
+)
+from feira.services.products.variants import sku_taken
 from feira.sql.database import Tx
-from feira.sql.loader import fetch_all
+from feira.sql.loader import fetch_all, fetch_one
 
 
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,9 +114,7 @@ class _Import:
             raise unknown_category(row.category, field="category")
         variant = self._by_sku.get(row.sku)
         if variant is None:
-            # Another request may take the SKU in this moment: the savepoint undoes the row.
-            async with self._tx.con.transaction():
-                await self._create(row, category)
+            await self._create(row, category)
             self.created += 1
         else:
             await self._update(row, category, variant)
@@ -118,39 +122,39 @@ class _Import:
 
     async def finish(self) -> None:
         """Move stock and tell the world, for all rows at once."""
-        changes: dict[VariantId, Change] = {}
-        for variant_id, on_hand in self._on_hand.items():
-            difference = on_hand - self._levels[variant_id].on_hand
-            if difference:
-                changes[variant_id] = Change(on_hand=difference)
-                await write_movement(
-                    self._tx, variant_id, difference, "imported", self._principal.user_id
-                )
+        differences = {
+            variant_id: on_hand - self._levels[variant_id].on_hand
+            for variant_id, on_hand in self._on_hand.items()
+            if on_hand != self._levels[variant_id].on_hand
+        }
+        if differences:
+            await write_movements(self._tx, differences, "imported", self._principal.user_id)
+        changes = {v: Change(on_hand=difference) for v, difference in differences.items()}
         for product_id, event in self._events.items():
             self._tx.emit(product_topic(product_id), event)
         await move_stock(self._tx, self._levels, changes, also_sync=self._events)
 
     async def _create(self, row: ImportRow, category: CategoryId) -> None:
-        con = self._tx.con
-        product_id: ProductId = await con.fetchval(
-            SQL["insert_product"],
+        variant = await fetch_one(
+            self._tx.con,
+            SQL["insert_published_product"],
+            VariantRow,
             self._shop.id,
             category,
             slugify(row.title),
             row.title,
             row.description or "",
             self._shop.currency,
+            row.sku,
+            row.options or {},
+            row.price_minor,
+            row.on_hand or 0,
+            self._principal.user_id,
         )
-        new = NewVariant(
-            sku=row.sku,
-            options=row.options or {},
-            price_minor=row.price_minor,
-            on_hand=row.on_hand or 0,
-        )
-        variant_id = await insert_variant(
-            self._tx, self._principal, product_id, self._shop.id, new, 0, cause="imported"
-        )
-        version: int = await con.fetchval(SQL["set_product_status"], product_id, "published")
+        if variant is None:
+            # Another request took the SKU in this moment.
+            raise sku_taken(row.sku, "sku")
+        product_id = variant.product_id
         self._products[product_id] = ProductRow(
             id=product_id,
             shop_id=self._shop.id,
@@ -158,27 +162,17 @@ class _Import:
             title=row.title,
             currency=self._shop.currency,
             status="published",
-            version=version,
+            version=1,
         )
-        self._know(
-            VariantRow(
-                id=variant_id,
-                product_id=product_id,
-                sku=row.sku,
-                options=msgspec.Raw(msgspec.json.encode(new.options)),
-                price_minor=row.price_minor,
-                position=0,
-                active=True,
-            )
-        )
-        self._levels[variant_id] = StockLevel(
-            variant_id=variant_id,
+        self._know(variant)
+        self._levels[variant.id] = StockLevel(
+            variant_id=variant.id,
             product_id=product_id,
             active=True,
-            on_hand=new.on_hand,
+            on_hand=row.on_hand or 0,
             reserved=0,
         )
-        self._events[product_id] = ProductPublished(product=product_id, version=version)
+        self._events[product_id] = ProductPublished(product=product_id, version=1)
 
     async def _update(self, row: ImportRow, category: CategoryId, variant: VariantRow) -> None:
         product = self._products[variant.product_id]

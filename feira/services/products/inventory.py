@@ -13,7 +13,13 @@ from feira.platform.domain.permissions import Principal
 from feira.platform.domain.products import ON_HAND_MAX, OnHand
 from feira.services.products.access import require_on_product
 from feira.services.products.rows import SQL, found
-from feira.services.products.stock import Change, StockLevel, lock_stock, move_stock, write_movement
+from feira.services.products.stock import (
+    Change,
+    StockLevel,
+    lock_stock,
+    move_stock,
+    write_movements,
+)
 from feira.sql.database import Tx
 from feira.sql.loader import fetch_one
 
@@ -60,7 +66,7 @@ async def count_stock(
     check_on_hand(level, on_hand)
     difference = on_hand - level.on_hand
     if difference:
-        await write_movement(tx, variant_id, difference, "adjusted", principal.user_id)
+        await write_movements(tx, {variant_id: difference}, "adjusted", principal.user_id)
         await move_stock(tx, levels, {variant_id: Change(on_hand=difference)})
     return StockView(
         variant_id=variant_id,

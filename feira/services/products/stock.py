@@ -197,11 +197,18 @@ async def move_stock(
     await request_sync(tx, flipped)
 
 
-async def write_movement(
-    tx: Tx, variant_id: VariantId, quantity: int, cause: Cause, actor: UserId
+async def write_movements(
+    tx: Tx, quantities: Mapping[VariantId, int], cause: Cause, actor: UserId
 ) -> None:
-    """Write down a change that somebody made by hand."""
-    await tx.con.execute(SQL["insert_movements"], [variant_id], [quantity], cause, [None], actor)
+    """Write down changes that somebody made by hand; none of them zero."""
+    await tx.con.execute(
+        SQL["insert_movements"],
+        list(quantities),
+        list(quantities.values()),
+        cause,
+        [None] * len(quantities),
+        actor,
+    )
 
 
 def _require_available(

@@ -71,40 +71,7 @@ async def insert_variants(
     """
     check_variants([_facts(variant) for variant in variants])
     for position, variant in enumerate(variants):
-        await insert_variant(tx, principal, product_id, shop_id, variant, position)
-
-
-async def insert_variant(
-    tx: Tx,
-    principal: Principal,
-    product_id: ProductId,
-    shop_id: ShopId,
-    variant: NewVariant,
-    position: int,
-    *,
-    cause: str = "adjusted",
-) -> VariantId:
-    """Add one variant that was checked against its siblings.
-
-    Raises:
-        Rejected: `product.sku_taken`. The transaction is over then, unless the caller has a savepoint.
-    """
-    try:
-        return await tx.con.fetchval(
-            SQL["insert_variant"],
-            product_id,
-            shop_id,
-            variant.sku,
-            variant.options,
-            variant.price_minor,
-            position,
-            True,
-            variant.on_hand,
-            cause,
-            principal.user_id,
-        )
-    except asyncpg.UniqueViolationError as error:
-        raise _sku_taken(error, variant.sku, f"$.variants[{position}].sku") from error
+        await _insert_variant(tx, principal, product_id, shop_id, variant, position)
 
 
 async def replace_variants(
@@ -123,7 +90,7 @@ async def replace_variants(
     for position, variant in enumerate(variants):
         row = known.get(variant.sku)
         if row is None:
-            await insert_variant(tx, principal, product.id, product.shop_id, variant, position)
+            await _insert_variant(tx, principal, product.id, product.shop_id, variant, position)
         else:
             await tx.con.execute(
                 SQL["update_variant"],
@@ -167,12 +134,52 @@ async def change_variant(
             facts.active,
         )
     except asyncpg.UniqueViolationError as error:
-        raise _sku_taken(error, facts.sku, "$.sku") from error
+        _assert_sku(error)
+        raise sku_taken(facts.sku, "$.sku") from error
 
 
 async def read_variants(tx: Tx, product_id: ProductId) -> list[VariantRow]:
     """Return a locked product's variants, inactive ones too."""
     return await fetch_all(tx.con, SQL["read_variants"], VariantRow, [product_id])
+
+
+def sku_taken(sku: str, field: str) -> Rejected:
+    return Rejected(
+        "product.sku_taken",
+        f"The shop has another variant with the SKU {sku}; choose a different one.",
+        field=field,
+    )
+
+
+async def _insert_variant(
+    tx: Tx,
+    principal: Principal,
+    product_id: ProductId,
+    shop_id: ShopId,
+    variant: NewVariant,
+    position: int,
+) -> VariantId:
+    """Add one variant that was checked against its siblings.
+
+    Raises:
+        Rejected: `product.sku_taken`. The transaction is over then.
+    """
+    try:
+        return await tx.con.fetchval(
+            SQL["insert_variant"],
+            product_id,
+            shop_id,
+            variant.sku,
+            variant.options,
+            variant.price_minor,
+            position,
+            True,
+            variant.on_hand,
+            principal.user_id,
+        )
+    except asyncpg.UniqueViolationError as error:
+        _assert_sku(error)
+        raise sku_taken(variant.sku, f"$.variants[{position}].sku") from error
 
 
 def _facts(variant: NewVariant) -> VariantFacts:
@@ -199,10 +206,5 @@ def _require_some(product: ProductRow, *, any_active: bool) -> None:
         )
 
 
-def _sku_taken(error: asyncpg.UniqueViolationError, sku: str, field: str) -> Rejected:
+def _assert_sku(error: asyncpg.UniqueViolationError) -> None:
     assert error.constraint_name == "variants_sku_unique", "options were checked under the lock"
-    return Rejected(
-        "product.sku_taken",
-        f"The shop has another variant with the SKU {sku}; choose a different one.",
-        field=field,
-    )

@@ -104,9 +104,35 @@ WITH variant AS (
     INSERT INTO stock (variant_id, on_hand) SELECT id, $8::int FROM variant
 ), moved AS (
     INSERT INTO stock_movements (variant_id, quantity, cause, actor_id)
-    SELECT id, $8::int, $9::text, $10::uuid FROM variant WHERE $8::int > 0
+    SELECT id, $8::int, 'adjusted', $9::uuid FROM variant WHERE $8::int > 0
 )
 SELECT id FROM variant;
+
+-- name: insert_published_product
+-- A product of one variant straight onto the market, whole or (the SKU being taken) not at all. One statement without
+-- a savepoint: a thousand of those locking one shop's row would cost the square of it.
+WITH made AS MATERIALIZED (
+    SELECT uuidv7() AS product_id
+), variant AS (
+    INSERT INTO variants (product_id, shop_id, sku, options, price_minor)
+    SELECT product_id, $1::uuid, $7::text, $8::jsonb, $9::bigint FROM made
+    ON CONFLICT (shop_id, sku) DO NOTHING
+    RETURNING id, product_id
+), product AS (
+    INSERT INTO products (id, shop_id, category_id, slug, title, description, currency, status, published_at)
+    SELECT product_id, $1::uuid, $2::uuid, $3::text || '-' || right(product_id::text, 10), $4::text, $5::text, $6::text,
+        'published', now()
+    FROM variant
+), listed AS (
+    INSERT INTO product_search_versions (product_id) SELECT product_id FROM variant
+), stocked AS (
+    INSERT INTO stock (variant_id, on_hand) SELECT id, $10::int FROM variant
+), moved AS (
+    INSERT INTO stock_movements (variant_id, quantity, cause, actor_id)
+    SELECT id, $10::int, 'imported', $11::uuid FROM variant WHERE $10::int > 0
+)
+SELECT id, product_id, $7::text AS sku, $8::jsonb AS options, $9::bigint AS price_minor, 0 AS position, true AS active
+FROM variant;
 
 -- name: read_products
 -- Products with their shops, as views show them.
