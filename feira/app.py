@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -48,7 +48,7 @@ class Ground:
 
 
 @asynccontextmanager
-async def open_ground(config: Config) -> AsyncIterator[Ground]:
+async def open_ground(config: Config) -> AsyncGenerator[Ground]:
     """Open the stores and gateways that the configuration names."""
     async with AsyncExitStack() as stack:
         bus = Bus(config.redis_url, installation_name(config.postgres_dsn))
@@ -58,12 +58,16 @@ async def open_ground(config: Config) -> AsyncIterator[Ground]:
         stack.push_async_callback(doorbell.close)
         announcer = Announcer(bus, config.node_name)
         pool = await open_pool(
-            config.postgres_dsn, size_min=config.postgres_pool_min, size_max=config.postgres_pool_max
+            config.postgres_dsn,
+            size_min=config.postgres_pool_min,
+            size_max=config.postgres_pool_max,
         )
         database = Database(pool, on_events=announcer.announce, on_jobs=doorbell.ring)
         stack.push_async_callback(database.close)
         payments = SandboxGateway(
-            lambda: sandbox_base_urls(host=config.host, port=config.port, public_url=config.public_url),
+            lambda: sandbox_base_urls(
+                host=config.host, port=config.port, public_url=config.public_url
+            ),
             webhook_secret=config.sandbox_webhook_secret,
         )
         stack.push_async_callback(payments.close)
@@ -72,7 +76,9 @@ async def open_ground(config: Config) -> AsyncIterator[Ground]:
         market = Market(
             config=config,
             database=database,
-            tokens=AccessTokens.load(config.signing_keys_dir),
+            tokens=AccessTokens.load(
+                config.signing_keys_dir, make_missing=config.environment == "development"
+            ),
             payments=payments,
             storage=storage,
             search=PostgresSearch(database.connection),
@@ -114,13 +120,18 @@ class RunningNode:
 
 
 @asynccontextmanager
-async def open_node(config: Config, *, reuse_port: bool = False) -> AsyncIterator[RunningNode]:
+async def open_node(config: Config, *, reuse_port: bool = False) -> AsyncGenerator[RunningNode]:
     """Serve HTTP and sockets until the context ends; then drain: readiness off, sockets, requests, stores."""
     async with AsyncExitStack() as stack:
         ground = await stack.enter_async_context(open_ground(config))
         client = redis.Redis.from_url(config.redis_url, socket_connect_timeout=2, socket_timeout=2)
         stack.push_async_callback(client.aclose)
-        node = Node(database=ground.market.database, bus=ground.bus, announcer=ground.announcer, client=client)
+        node = Node(
+            database=ground.market.database,
+            bus=ground.bus,
+            announcer=ground.announcer,
+            client=client,
+        )
         stack.push_async_callback(node.close)
         sockets = SocketServer(ground.market, node)
         stack.push_async_callback(sockets.close)
@@ -130,7 +141,9 @@ async def open_node(config: Config, *, reuse_port: bool = False) -> AsyncIterato
             node,
             readiness=readiness,
             extra_routes=[web.get(SOCKET_PATH, sockets.handle)],
-            sub_apps={"/sandbox": _sandbox_company(config)} if "payments" in config.services else {},
+            sub_apps={"/sandbox": _sandbox_company(config)}
+            if "payments" in config.services
+            else {},
         )
         runner = build_runner(app, shutdown_timeout_s=config.drain_s / 2)
         await runner.setup()

@@ -24,12 +24,12 @@ import asyncpg
 import msgspec
 import pytest
 
-from feira.commands.signing_key import ensure_signing_key
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.embedded import Endpoints
 from feira.platform.runtime.embedded.folder import DataFolder
 from feira.platform.runtime.embedded.ports import PortBook
 from feira.platform.runtime.embedded.valkey import ValkeyServer
+from feira.platform.runtime.tokens import ensure_signing_key
 
 _TEMPLATE = "feira_template"
 _START_TIMEOUT_S = 90.0

@@ -54,7 +54,9 @@ class ConversationActor(TopicActor):
     """Commands are `Post` and `MoveCursor`."""
 
     def __init__(self, conversation: ConversationId, *, node: Node) -> None:
-        super().__init__(conversation_topic(conversation), database=node.database, bus=node.bus, tasks=node.tasks)
+        super().__init__(
+            conversation_topic(conversation), database=node.database, bus=node.bus, tasks=node.tasks
+        )
         self.conversation = conversation
         self.node = node
 
@@ -75,7 +77,9 @@ class ConversationActor(TopicActor):
         try:
             async with self.database.connection() as con:
                 posted = await post_messages(
-                    con, self.conversation, [Outgoing(sender=mail.sender, message=mail.message) for mail in posts]
+                    con,
+                    self.conversation,
+                    [Outgoing(sender=mail.sender, message=mail.message) for mail in posts],
                 )
         except FeiraError as error:
             # Also when the connection broke around the commit: the resend with the same client id finds out.
@@ -107,7 +111,10 @@ class ConversationActor(TopicActor):
             return
         for cursor in cursors:
             self.node.push_unread(
-                cursor.user_id, self.conversation, seq=cursor.head_seq, unread=cursor.head_seq - cursor.read_seq
+                cursor.user_id,
+                self.conversation,
+                seq=cursor.head_seq,
+                unread=cursor.head_seq - cursor.read_seq,
             )
 
     async def _move_cursors(self, moves: list[MoveCursor]) -> None:
@@ -144,7 +151,10 @@ class ConversationActor(TopicActor):
         self.push_ephemeral(PushFrames(message), None)
         self.node.announce_ephemeral(self.topic, message)
         self.node.push_unread(
-            cursor.user_id, self.conversation, seq=cursor.head_seq, unread=cursor.head_seq - cursor.read_seq
+            cursor.user_id,
+            self.conversation,
+            seq=cursor.head_seq,
+            unread=cursor.head_seq - cursor.read_seq,
         )
 
     def typing(self, user: UserId) -> None:

@@ -16,13 +16,13 @@ _msgpack = msgspec.msgpack.Encoder()
 
 
 class Frame(NamedTuple):
-    """`count` encoded messages, ready to be joined with others: JSON by line feeds, MessagePack back to back."""
+    """So many encoded messages, ready to be joined with others: JSON by line feeds, MessagePack back to back."""
 
     data: bytes
-    count: int
+    messages: int
 
 
-def encode_message(message: Any, encoding: Encoding) -> Frame:
+def encode_message(message: object, encoding: Encoding) -> Frame:
     """Encode one message of the protocol."""
     if encoding == "json":
         return Frame(_json.encode(message), 1)
@@ -35,7 +35,7 @@ class PushFrames:
 
     __slots__ = ("_encoded", "_message")
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: object) -> None:
         self._message = message
         self._encoded: dict[Encoding, Frame] = {}
 
@@ -60,9 +60,13 @@ class EventFrames:
         frame = self._encoded.get(encoding)
         if frame is None:
             separator = b"\n" if encoding == "json" else b""
-            data = separator.join(encode_message(self._message(event), encoding).data for event in self._events)
+            data = separator.join(
+                encode_message(self._message(event), encoding).data for event in self._events
+            )
             frame = self._encoded[encoding] = Frame(data, len(self._events))
         return frame
 
     def _message(self, event: LoggedEvent) -> dict[str, Any]:
-        return {"event": {"topic": self._topic, "seq": event.seq, "at": event.at, "body": event.body}}
+        return {
+            "event": {"topic": self._topic, "seq": event.seq, "at": event.at, "body": event.body}
+        }

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class SessionHolder(Protocol):
     """A watcher that lives only as long as its session."""
 
-    session_id: SessionId
+    @property
+    def session_id(self) -> SessionId: ...
 
     def end_session(self) -> None: ...
 

@@ -1,7 +1,7 @@
-"""The actor: a bounded mailbox with one reader, no task while idle.
+r"""The actor: a bounded mailbox with one reader, no task while idle.
 
     idle --tell--> draining --mailbox empty--> idle
-                      \\--handle raised--> state discarded, backing off --> draining
+                      \--handle raised--> state discarded, backing off --> draining
 
 The reader takes everything that waits and handles it as one batch: that is what group commit lives from.
 """
@@ -59,7 +59,9 @@ class Actor(ABC, Generic[Mail]):
         if len(self._mailbox) >= MAILBOX_MAX:
             metrics.OVERFLOWS.labels(self.kind).inc()
             raise Unavailable(
-                "actor.overloaded", "Too much is happening here at once; please try again.", retry_after_s=1
+                "actor.overloaded",
+                "Too much is happening here at once; please try again.",
+                retry_after_s=1,
             )
         self._mailbox.append(mail)
         self.used_at = time.monotonic()

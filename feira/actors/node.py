@@ -61,7 +61,9 @@ COMMAND_TIMEOUT_S: Final = 10.0
 class Node:
     """Implements `actors.Actors`, and what sockets need beyond it."""
 
-    def __init__(self, *, database: Database, bus: Bus, announcer: Announcer, client: redis.Redis) -> None:
+    def __init__(
+        self, *, database: Database, bus: Bus, announcer: Announcer, client: redis.Redis
+    ) -> None:
         self.database = database
         self.bus = bus
         self.tasks = TaskOwner()
@@ -90,7 +92,9 @@ class Node:
         """Carry out a command on an order; see `orders.execute` for what it raises."""
         answer: asyncio.Future[OrderView] = asyncio.get_running_loop().create_future()
         self._actor(order_topic(order)).tell(
-            CommandOrder(principal=principal, command=command, idempotency_key=idempotency_key, answer=answer)
+            CommandOrder(
+                principal=principal, command=command, idempotency_key=idempotency_key, answer=answer
+            )
         )
         return await _answered(answer)
 
@@ -131,7 +135,9 @@ class Node:
 
     # Watching.
 
-    async def subscribe(self, topic: Topic, watcher: Watcher, position: Position | None) -> Subscription:
+    async def subscribe(
+        self, topic: Topic, watcher: Watcher, position: Position | None
+    ) -> Subscription:
         """Have `watcher` pushed everything after what the returned subscription tells. Rights were checked before."""
         answer: asyncio.Future[Subscription] = asyncio.get_running_loop().create_future()
         self._actor(topic).tell(Subscribe(watcher=watcher, position=position, answer=answer))
@@ -148,10 +154,14 @@ class Node:
         """Tell the other nodes of committed messages."""
         self._announcer.announce_elsewhere(batch)
 
-    def announce_ephemeral(self, topic: Topic, message: object, *, origin: UserId | None = None) -> None:
+    def announce_ephemeral(
+        self, topic: Topic, message: object, *, origin: UserId | None = None
+    ) -> None:
         self._announcer.announce_ephemeral(topic, message, origin=origin)
 
-    def push_unread(self, user: UserId, conversation: ConversationId, *, seq: int, unread: int) -> None:
+    def push_unread(
+        self, user: UserId, conversation: ConversationId, *, seq: int, unread: int
+    ) -> None:
         """Tell all devices of a user how much of a conversation is unread. A hint that the next one replaces."""
         message = {"unread": {"conversation": conversation, "seq": seq, "unread": unread}}
         topic = inbox_topic(user)
@@ -169,7 +179,11 @@ class Node:
         actor = self._actors.get(topic)
         if actor is None:
             if len(self._actors) >= ACTORS_MAX:
-                raise Unavailable("node.full", "This server has too much to do; please try again.", retry_after_s=2)
+                raise Unavailable(
+                    "node.full",
+                    "This server has too much to do; please try again.",
+                    retry_after_s=2,
+                )
             actor = self._actors[topic] = self._make(topic)
             metrics.ACTIVATIONS.labels(topic.kind).inc()
             metrics.ACTIVE.labels(topic.kind).inc()
@@ -219,7 +233,9 @@ class Node:
             self._tell_if_active(topic, Committed(message.batch(topic)))
         else:
             frames = PushFrames(msgspec.Raw(message.message))
-            self._tell_if_active(topic, Ephemeral(frames, None if message.origin is None else UserId(message.origin)))
+            self._tell_if_active(
+                topic, Ephemeral(frames, None if message.origin is None else UserId(message.origin))
+            )
 
     # Housekeeping.
 
@@ -275,5 +291,7 @@ async def _answered(answer: asyncio.Future[T]) -> T:
             return await answer
     except TimeoutError:
         raise Unavailable(
-            "actor.timeout", "This took too long and may still happen; repeat it with the same key.", retry_after_s=1
+            "actor.timeout",
+            "This took too long and may still happen; repeat it with the same key.",
+            retry_after_s=1,
         ) from None

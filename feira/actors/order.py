@@ -44,7 +44,11 @@ class OrderActor(TopicActor):
         try:
             view = await self.database.transact(
                 lambda tx: execute(
-                    tx, mail.principal, self.order, mail.command, idempotency_key=mail.idempotency_key
+                    tx,
+                    mail.principal,
+                    self.order,
+                    mail.command,
+                    idempotency_key=mail.idempotency_key,
                 )
             )
         except FeiraError as error:

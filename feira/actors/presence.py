@@ -29,7 +29,9 @@ Changed = Callable[[Topic, UserId, bool], None]
 class Presence:
     """`changed(topic, user, online)` is called when a member comes (first socket) or goes (last one)."""
 
-    def __init__(self, client: redis.Redis, *, node_name: str, tasks: TaskOwner, changed: Changed) -> None:
+    def __init__(
+        self, client: redis.Redis, *, node_name: str, tasks: TaskOwner, changed: Changed
+    ) -> None:
         self._redis = client
         self._node_name = node_name
         self._tasks = tasks

@@ -34,8 +34,11 @@ GAP_READ_MAX: Final = 1_000
 class Watcher(Protocol):
     """Somebody who watches topics from this node: a socket's session."""
 
-    encoding: Encoding
-    user_id: UserId
+    @property
+    def encoding(self) -> Encoding: ...
+
+    @property
+    def user_id(self) -> UserId: ...
 
     def push(self, frame: Frame) -> None:
         """Queue encoded messages; never blocks, never raises."""
@@ -193,7 +196,9 @@ class TopicActor(Actor[object]):
             wanted = position if position is not None and position.epoch == head.epoch else None
             missed: list[LoggedEvent] = []
             if wanted is not None and wanted.seq < head.seq:
-                missed = await read_events(con, self.topic, after=wanted.seq, limit=REPLAY_EVENTS_MAX + 1)
+                missed = await read_events(
+                    con, self.topic, after=wanted.seq, limit=REPLAY_EVENTS_MAX + 1
+                )
         recovered = position is None or (
             wanted is not None and wanted.seq <= head.seq and len(missed) <= REPLAY_EVENTS_MAX
         )
@@ -226,7 +231,7 @@ class TopicActor(Actor[object]):
         if not self.watchers or not batch.events:
             # Nobody to tell; the next subscriber reads the position anew.
             self._seq = None
-            return
+            return None
         if self._seq is None:
             return await self._check(None)
         if self._epoch and batch.epoch != self._epoch:
@@ -293,4 +298,6 @@ class TopicActor(Actor[object]):
 def _as_answer(error: Exception) -> FeiraError:
     if isinstance(error, FeiraError):
         return error
-    return Unavailable("actor.restarted", "Something went wrong here; it starts afresh, please try again.")
+    return Unavailable(
+        "actor.restarted", "Something went wrong here; it starts afresh, please try again."
+    )

@@ -17,7 +17,7 @@ _POSTGRES_MIN = 160_000
 Check = Callable[[Config], Awaitable[str]]
 
 
-class Ailment(Exception):  # noqa: N818 - a finding, not a failure of the doctor
+class Ailment(Exception):
     """A check's finding: what is wrong, and what to do."""
 
     def __init__(self, wrong: str, remedy: str) -> None:

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import csv
 import io
-import os
 import sys
 from importlib import resources
 from pathlib import Path
@@ -101,7 +100,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, args: argparse.Namespace) -> int:
     if config.environment != "development":
-        print("feira: seed makes demo logins with a known password, so it runs in development only.", file=sys.stderr)
+        print(
+            "feira: seed makes demo logins with a known password, so it runs in development only.",
+            file=sys.stderr,
+        )
         return 2
     configure_logging(config.log_level, config.log_format)
     try:
@@ -122,7 +124,9 @@ async def seed(config: Config) -> None:
     async with open_ground(config) as ground:
 
         async def work(tx: Tx) -> None:
-            people = {person.email: await _make_person(tx, person, password_hash) for person in _PEOPLE}
+            people = {
+                person.email: await _make_person(tx, person, password_hash) for person in _PEOPLE
+            }
             admin = next(people[person.email] for person in _PEOPLE if person.role == "admin")
             for stall in _STALLS:
                 await _open_stall(tx, stall, people[stall.owner], admin, goods)
@@ -144,7 +148,7 @@ def write_demo_logins(file: Path) -> None:
     partial = file.with_suffix(".partial")
     partial.touch(mode=0o600)
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(logins)))
-    os.replace(partial, file)
+    partial.replace(file)
 
 
 async def _make_person(tx: Tx, person: _Person, password_hash: str) -> Principal:
@@ -152,14 +156,22 @@ async def _make_person(tx: Tx, person: _Person, password_hash: str) -> Principal
         frozenset() if person.role in {"buyer", "seller"} else frozenset({person.role})  # type: ignore[arg-type]
     )
     user = await create_user(
-        tx, email=person.email, password_hash=password_hash, display_name=person.name, roles=platform
+        tx,
+        email=person.email,
+        password_hash=password_hash,
+        display_name=person.name,
+        roles=platform,
     )
     principal = _principal(user, person.name, platform)
     await add_address(
         tx,
         principal.user_id,
         AddressInput(
-            name=person.name, line1="Rua das Flores 12", city="Porto", postal_code="4050-262", country="PT"
+            name=person.name,
+            line1="Rua das Flores 12",
+            city="Porto",
+            postal_code="4050-262",
+            country="PT",
         ),
     )
     return principal
@@ -169,7 +181,9 @@ async def _open_stall(
     tx: Tx, stall: _Stall, owner: Principal, admin: Principal, goods: list[dict[str, str]]
 ) -> None:
     shop = await apply_for_shop(
-        tx, owner, ApplyForShop(name=stall.name, country="PT", currency="EUR", description=stall.description)
+        tx,
+        owner,
+        ApplyForShop(name=stall.name, country="PT", currency="EUR", description=stall.description),
     )
     # The provider's decision would take a second and a server; its account is opened in its books all the same.
     account = await create_account(tx.con, CreateAccount(name=stall.name))

@@ -19,12 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
     parser.add_argument(
-        "--services", type=_services, help=f"serve only these, separated by commas: {', '.join(ALL_SERVICES)}"
+        "--services",
+        type=_services,
+        help=f"serve only these, separated by commas: {', '.join(ALL_SERVICES)}",
     )
 
 
 def run(config: Config, args: argparse.Namespace) -> int:
-    given = {name: value for name in ("host", "port", "services") if (value := getattr(args, name)) is not None}
+    given = {
+        name: value
+        for name in ("host", "port", "services")
+        if (value := getattr(args, name)) is not None
+    }
     config = msgspec.structs.replace(config, **given)
     configure_logging(config.log_level, config.log_format)
     uvloop.run(_serve(config))
@@ -43,5 +49,7 @@ def _services(text: str) -> tuple[ServiceName, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in ALL_SERVICES]
     if unknown or not names:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; choose from {', '.join(ALL_SERVICES)}")
+        raise argparse.ArgumentTypeError(
+            f"unknown: {', '.join(unknown)}; choose from {', '.join(ALL_SERVICES)}"
+        )
     return cast("tuple[ServiceName, ...]", names)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from feira.commands.signing_key import ensure_signing_key
 from feira.platform.runtime.config import Config, to_environment
 from feira.platform.runtime.embedded import Endpoints
 from feira.platform.runtime.embedded.folder import write_private
+from feira.platform.runtime.tokens import ensure_signing_key
 
 _DEFAULTS = Config()
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from feira.jobs.run import Handlers, JobRun
 from feira.platform.domain.jobs import Purge
+from feira.services.users.expiry import forget_expired
 from feira.sql.jobs import purge_step
 
 BATCH: Final = 1000
@@ -19,6 +20,8 @@ async def handle_purge(run: JobRun, job: Purge) -> None:
             async with run.market.database.connection() as con:
                 if await purge_step(con, name, limit=BATCH) < BATCH:
                     break
+    while await run.market.database.transact(lambda tx: forget_expired(tx, limit=BATCH)):
+        pass
 
 
 HANDLERS: Final[Handlers] = {Purge: handle_purge}

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -61,7 +61,9 @@ class Tx:
         """Append an event to a topic's log when this transaction commits."""
         self._events.append((topic, event))
 
-    def enqueue(self, job: Job, *, run_at: datetime | None = None, dedup: str | None = None) -> None:
+    def enqueue(
+        self, job: Job, *, run_at: datetime | None = None, dedup: str | None = None
+    ) -> None:
         """Have a job done after this transaction commits, not before `run_at`.
 
         A `dedup` key that already exists makes this a no-op: the job is known.
@@ -118,7 +120,9 @@ class Database:
             return result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _attempt(self, work: Callable[[Tx], Awaitable[T]]) -> tuple[T, list[TopicBatch], bool]:
+    async def _attempt(
+        self, work: Callable[[Tx], Awaitable[T]]
+    ) -> tuple[T, list[TopicBatch], bool]:
         async with self.connection() as con, con.transaction():
             now = cast("datetime", await con.fetchval("SELECT now()"))
             tx = Tx(con, now)
@@ -127,7 +131,7 @@ class Database:
         return result, batches, tx.has_jobs
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncGenerator[Connection]:
         """Lend a connection in autocommit, for reads and single statements.
 
         Raises:
@@ -173,15 +177,19 @@ async def open_pool(dsn: str, *, size_min: int, size_max: int) -> asyncpg.Pool[a
     return await pool
 
 
-async def _prepare_connection(con: Any) -> None:
+async def _prepare_connection(con: asyncpg.Connection[asyncpg.Record]) -> None:
     """Pass `json` and `jsonb` columns through as `msgspec.Raw` both ways: they are decoded by type at the edge."""
     for name in ("json", "jsonb"):
         prefix = b"\x01" if name == "jsonb" else b""
 
-        def encode(value: Any, prefix: bytes = prefix) -> bytes:
-            return prefix + bytes(value if isinstance(value, msgspec.Raw | bytes) else msgspec.json.encode(value))
+        def encode(value: object, prefix: bytes = prefix) -> bytes:
+            return prefix + bytes(
+                value if isinstance(value, msgspec.Raw | bytes) else msgspec.json.encode(value)
+            )
 
         def decode(value: bytes, skip: int = len(prefix)) -> msgspec.Raw:
             return msgspec.Raw(value[skip:])
 
-        await con.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=decode, format="binary")
+        await con.set_type_codec(
+            name, schema="pg_catalog", encoder=encode, decoder=decode, format="binary"
+        )

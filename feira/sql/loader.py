@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 import msgspec
@@ -33,13 +33,13 @@ def load_queries(service: str) -> Mapping[str, str]:
     return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
 
 
-async def fetch_all(con: Connection, statement: str, row: type[Row], *args: Any) -> list[Row]:
+async def fetch_all(con: Connection, statement: str, row: type[Row], *args: object) -> list[Row]:
     """Run a statement and convert every record to `row` (a msgspec struct with the columns' names)."""
     records = await con.fetch(statement, *args)
     return msgspec.convert([dict(record) for record in records], list[row], from_attributes=False)
 
 
-async def fetch_one(con: Connection, statement: str, row: type[Row], *args: Any) -> Row | None:
+async def fetch_one(con: Connection, statement: str, row: type[Row], *args: object) -> Row | None:
     """Run a statement that gives one record or none."""
     record = await con.fetchrow(statement, *args)
     return None if record is None else msgspec.convert(dict(record), row)

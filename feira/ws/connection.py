@@ -36,7 +36,11 @@ class Connection:
     """Owns all writing to one WebSocket."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, request: web.Request, encoding: Encoding, tasks: TaskOwner
+        self,
+        socket: web.WebSocketResponse,
+        request: web.Request,
+        encoding: Encoding,
+        tasks: TaskOwner,
     ) -> None:
         self.encoding: Final = encoding
         self._socket = socket
@@ -59,7 +63,7 @@ class Connection:
             return
         self._queue.append(frame)
         self._queue_bytes += len(frame.data)
-        self._queue_messages += frame.count
+        self._queue_messages += frame.messages
         if self._queue_bytes > QUEUE_BYTES_MAX or self._is_slow():
             metrics.SLOW_CLIENTS.inc()
             self.close(CloseCode.SLOW)
@@ -138,7 +142,7 @@ class Connection:
                 break
         frames, self._queue = self._queue[:taken], self._queue[taken:]
         self._queue_bytes -= size
-        self._queue_messages -= sum(frame.count for frame in frames)
+        self._queue_messages -= sum(frame.messages for frame in frames)
         return frames
 
     async def _write(self, frames: list[Frame]) -> None:

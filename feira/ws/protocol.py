@@ -7,7 +7,7 @@ command with its answer; commands without one are not answered unless they fail.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -116,7 +116,9 @@ class ClientMessage(_In, frozen=True, kw_only=True):
 
 ClientCommand = Connect | SubscribeTo | OnTopic | Send | UpTo | CommandOrderBy | Refresh | Ping
 
-_COMMANDS: Final = tuple(field.name for field in msgspec.structs.fields(ClientMessage) if field.name != "id")
+_COMMANDS: Final = tuple(
+    field.name for field in msgspec.structs.fields(ClientMessage) if field.name != "id"
+)
 _json = msgspec.json.Decoder(ClientMessage)
 
 
@@ -128,7 +130,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     command: ClientCommand | FeiraError
 
 
-class MalformedFrame(Exception):  # noqa: N818 - it is the frame that is malformed
+class MalformedFrame(Exception):
     """Bytes that are no messages at all: the connection is closed, since nothing after them can be trusted."""
 
 
@@ -152,7 +154,7 @@ def _split_msgpack(data: bytes) -> list[bytes]:
     # Each message goes on as JSON, so that both encodings meet the same types, limits and error texts.
     try:
         decoded: object = msgspec.msgpack.decode(data)
-        messages: list[object] = decoded if isinstance(decoded, list) else [decoded]
+        messages = cast("list[object]", decoded) if isinstance(decoded, list) else [decoded]
         return [msgspec.json.encode(message) for message in messages]
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise MalformedFrame("not MessagePack") from error
@@ -171,7 +173,8 @@ def _incoming(piece: bytes) -> Incoming:
             id=message.id,
             name="",
             command=InvalidInput(
-                "request.invalid", f"A message has exactly one of {', '.join(_COMMANDS)}; this has {len(given)}."
+                "request.invalid",
+                f"A message has exactly one of {', '.join(_COMMANDS)}; this has {len(given)}.",
             ),
         )
     return Incoming(id=message.id, name=given[0], command=getattr(message, given[0]))
@@ -198,28 +201,36 @@ def join_frames(frames: list[Frame], encoding: Encoding) -> bytes:
     """Join encoded messages into the payload of one WebSocket frame."""
     if encoding == "json":
         return b"\n".join(frame.data for frame in frames)
-    count = sum(frame.count for frame in frames)
+    count = sum(frame.messages for frame in frames)
     if count == 1:
         return frames[0].data
-    header = b"\xdc" + count.to_bytes(2, "big") if count < 2**16 else b"\xdd" + count.to_bytes(4, "big")
+    header = (
+        b"\xdc" + count.to_bytes(2, "big") if count < 2**16 else b"\xdd" + count.to_bytes(4, "big")
+    )
     return header + b"".join(frame.data for frame in frames)
 
 
-def answer(identifier: int | None, name: str, value: Any, encoding: Encoding) -> Frame:
+def answer(identifier: int | None, name: str, value: object, encoding: Encoding) -> Frame:
     """The answer to a command."""
     return encode_message({"id": identifier, name: value}, encoding)
 
 
 def error_answer(identifier: int | None, error: FeiraError, encoding: Encoding) -> Frame:
     """The typed error that answers a command, or is pushed where the command had no id."""
-    body: dict[str, Any] = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    body: dict[str, Any] = {
+        "code": error.code,
+        "message": error.message,
+        "retryable": error.retryable,
+    }
     if error.field is not None:
         body["field"] = error.field
     if error.retry_after_s is not None:
         body["retry_after"] = error.retry_after_s
     if error.details:
         body["details"] = error.details
-    message: dict[str, Any] = {"error": body} if identifier is None else {"id": identifier, "error": body}
+    message: dict[str, Any] = (
+        {"error": body} if identifier is None else {"id": identifier, "error": body}
+    )
     return encode_message(message, encoding)
 
 
@@ -229,6 +240,8 @@ def subscription_body(subscription: Subscription) -> dict[str, Any]:
         "recovered": subscription.recovered,
         "seq": subscription.seq,
         "epoch": subscription.epoch,
-        "events": [{"seq": event.seq, "at": event.at, "body": event.body} for event in subscription.events],
+        "events": [
+            {"seq": event.seq, "at": event.at, "body": event.body} for event in subscription.events
+        ],
         "state": subscription.state,
     }

@@ -51,7 +51,7 @@ class SocketServer:
                 session.connection.close(CloseCode.DRAINING, retry_ms=RETRY_WINDOW_MS)
             await asyncio.sleep(within_s / DRAIN_BATCHES / 2)
         deadline = time.monotonic() + within_s / 2
-        while self.sessions and time.monotonic() < deadline:
+        while self.sessions and time.monotonic() < deadline:  # noqa: ASYNC110 - sockets end one by one
             await asyncio.sleep(0.02)
 
     async def close(self) -> None:
@@ -62,7 +62,9 @@ class SocketServer:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one socket from its handshake to its end."""
         if self._draining or len(self.sessions) >= SOCKETS_MAX:
-            raise Unavailable("socket.unavailable", "This server takes no new sockets right now.", retry_after_s=1)
+            raise Unavailable(
+                "socket.unavailable", "This server takes no new sockets right now.", retry_after_s=1
+            )
         socket = web.WebSocketResponse(
             protocols=tuple(SUBPROTOCOLS),
             # Pings are answered and pongs seen by us; compression would cost 100 KiB a socket.

@@ -1,7 +1,7 @@
-"""One client on one socket: signs in, watches topics, and has its commands carried out in order.
+r"""One client on one socket: signs in, watches topics, and has its commands carried out in order.
 
-    opened --connect(token)--> connected --close--> closed
-       \\--5 s--> closed (not signed in)
+opened --connect(token)--> connected --close--> closed
+   \\--5 s--> closed (not signed in)
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ import structlog
 
 from feira.actors.frames import Encoding, Frame, PushFrames
 from feira.actors.topic import Position, Subscription
-from feira.platform.domain.errors import Conflict, FeiraError, InvalidInput, NotSignedIn, TooMany, Unavailable
+from feira.platform.domain.errors import (
+    Conflict,
+    FeiraError,
+    InvalidInput,
+    NotSignedIn,
+    TooMany,
+    Unavailable,
+)
 from feira.platform.domain.ids import ConversationId, SessionId, UserId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import Topic, inbox_topic, parse_topic
@@ -89,7 +96,11 @@ class Session:
 
     def resync(self, topic: Topic) -> None:
         self._topics.pop(topic, None)
-        self.push(PushFrames({"unsubscribed": {"topic": str(topic), "reason": "resync"}}).encoded(self.encoding))
+        self.push(
+            PushFrames({"unsubscribed": {"topic": str(topic), "reason": "resync"}}).encoded(
+                self.encoding
+            )
+        )
 
     def end_session(self) -> None:
         self.connection.close(CloseCode.SESSION_ENDED)
@@ -145,7 +156,11 @@ class Session:
                 return
             self._refuse(
                 message.id,
-                TooMany("socket.rate_limited", "Too many messages; wait.", retry_after_s=self._bucket.retry_after_s),
+                TooMany(
+                    "socket.rate_limited",
+                    "Too many messages; wait.",
+                    retry_after_s=self._bucket.retry_after_s,
+                ),
             )
             return
         try:
@@ -156,18 +171,22 @@ class Session:
         except FeiraError as error:
             self._refuse(message.id, error)
             if self._principal is None:
-                code = CloseCode.BAD_TOKEN if isinstance(error, NotSignedIn) else CloseCode.BAD_REQUEST
+                code = (
+                    CloseCode.BAD_TOKEN if isinstance(error, NotSignedIn) else CloseCode.BAD_REQUEST
+                )
                 if not isinstance(error, Unavailable | Conflict):
                     self.connection.close(code)
 
-    async def _carry_out(self, message: Incoming) -> None:  # noqa: C901 - one case per command
+    async def _carry_out(self, message: Incoming) -> None:
         match message.command:
             case Connect() as command:
                 await self._connect(message.id, command)
             case Ping():
                 self._answer(message.id, "ok", {})
             case _ if self._principal is None:
-                raise NotSignedIn("socket.not_connected", "Send connect with an access token first.")
+                raise NotSignedIn(
+                    "socket.not_connected", "Send connect with an access token first."
+                )
             case SubscribeTo() as command:
                 topic = parse_topic(command.topic)
                 subscription = await self._subscribe(topic, command.position())
@@ -184,7 +203,10 @@ class Session:
                 self._answer(message.id, "ok", {})
             case CommandOrderBy() as command:
                 view = await self._node.command_order(
-                    self._require_principal(), command.order, command.command, idempotency_key=command.idempotency_key
+                    self._require_principal(),
+                    command.order,
+                    command.command,
+                    idempotency_key=command.idempotency_key,
                 )
                 self._answer(message.id, "ok", {"version": view.version, "status": view.status})
             case Refresh() as command:
@@ -194,7 +216,10 @@ class Session:
 
     async def _connect(self, identifier: int | None, command: Connect) -> None:
         if self._principal is not None:
-            raise InvalidInput("socket.connected_already", "This socket is connected; send refresh for a new token.")
+            raise InvalidInput(
+                "socket.connected_already",
+                "This socket is connected; send refresh for a new token.",
+            )
         signed_in = await authenticate(self._market, command.token)
         resume = {parse_topic(name): seen.position() for name, seen in command.resume.items()}
         self._principal = signed_in.principal
@@ -204,7 +229,10 @@ class Session:
             if inbox not in resume:
                 await self._node.subscribe(inbox, self, None)
                 self._topics[inbox] = None
-            topics = {str(topic): await self._resume(topic, position) for topic, position in resume.items()}
+            topics = {
+                str(topic): await self._resume(topic, position)
+                for topic, position in resume.items()
+            }
         except FeiraError:
             # Not half-connected: the client tries again from the start.
             self.left()
@@ -229,11 +257,21 @@ class Session:
         except Unavailable:
             raise
         except FeiraError as error:
-            return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
+            return {
+                "error": {
+                    "code": error.code,
+                    "message": error.message,
+                    "retryable": error.retryable,
+                }
+            }
 
     async def _subscribe(self, topic: Topic, position: Position | None) -> Subscription:
         if topic not in self._topics and len(self._topics) >= TOPICS_MAX:
-            raise TooMany("socket.too_many_topics", f"A socket watches {TOPICS_MAX} topics at most.", retry_after_s=60)
+            raise TooMany(
+                "socket.too_many_topics",
+                f"A socket watches {TOPICS_MAX} topics at most.",
+                retry_after_s=60,
+            )
         async with self._market.database.connection() as con:
             await require_watch(con, self._require_principal(), topic)
         subscription = await self._node.subscribe(topic, self, position)
@@ -250,7 +288,9 @@ class Session:
     def _send(self, identifier: int | None, command: Send) -> None:
         if self._in_flight >= IN_FLIGHT_MAX:
             raise Unavailable(
-                "socket.overloaded", f"{IN_FLIGHT_MAX} messages are under way; wait for answers.", retry_after_s=0.5
+                "socket.overloaded",
+                f"{IN_FLIGHT_MAX} messages are under way; wait for answers.",
+                retry_after_s=0.5,
             )
         posted = self._node.post_message_soon(
             self._require_principal(),
@@ -272,7 +312,9 @@ class Session:
             self._refuse(identifier, error)
         else:
             log.error("ws_send_failed", exc_info=error)
-            self._refuse(identifier, Unavailable("internal", "This failed on our side; send it again."))
+            self._refuse(
+                identifier, Unavailable("internal", "This failed on our side; send it again.")
+            )
 
     async def _move_cursor(self, name: str, command: UpTo) -> None:
         read, delivered = (command.seq, 0) if name == "read" else (0, command.seq)
@@ -284,12 +326,14 @@ class Session:
     async def _refresh(self, identifier: int | None, command: Refresh) -> None:
         signed_in = await authenticate(self._market, command.token)
         if signed_in.principal.session_id != self.session_id:
-            raise NotSignedIn("auth.other_session", "This token belongs to another session; open a new socket.")
+            raise NotSignedIn(
+                "auth.other_session", "This token belongs to another session; open a new socket."
+            )
         self._principal = signed_in.principal
         self._token_expires_at = signed_in.expires_at
         self._answer(identifier, "ok", {"expires_at": signed_in.expires_at})
 
-    def _answer(self, identifier: int | None, name: str, value: Any) -> None:
+    def _answer(self, identifier: int | None, name: str, value: object) -> None:
         if identifier is not None:
             self.push(answer(identifier, name, value, self.encoding))
 
@@ -304,5 +348,7 @@ class Session:
 def _conversation(topic_name: str) -> ConversationId:
     topic = parse_topic(topic_name)
     if topic.kind != "conversation":
-        raise InvalidInput("topic.not_a_conversation", f"{topic} is not a conversation.", field="$.topic")
+        raise InvalidInput(
+            "topic.not_a_conversation", f"{topic} is not a conversation.", field="$.topic"
+        )
     return cast("ConversationId", topic.id)

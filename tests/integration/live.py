@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +66,7 @@ class LiveNode:
 
 
 @asynccontextmanager
-async def live_node(config: Config, name: str) -> AsyncIterator[LiveNode]:
+async def live_node(config: Config, name: str) -> AsyncGenerator[LiveNode]:
     bus = Bus(config.redis_url, "test")
     bus.start_publishing()
     announcer = Announcer(bus, name)
@@ -111,7 +111,9 @@ async def make_user(tx: Tx, name: str, password_hash: str = "-") -> tuple[Princi
     email = f"{name.lower()}-{uuid4()}@example.com"
     user = await create_user(tx, email=email, password_hash=password_hash, display_name=name)
     roles: frozenset[Role] = frozenset({"anyone", "user", "verified"})
-    return Principal(user_id=user, session_id=SessionId(uuid4()), display_name=name, roles=roles), email
+    return Principal(
+        user_id=user, session_id=SessionId(uuid4()), display_name=name, roles=roles
+    ), email
 
 
 async def make_shop(tx: Tx, owner: Principal) -> ShopId:
@@ -136,5 +138,5 @@ async def eventually(condition: Callable[[], bool], *, within_s: float = 10.0) -
         TimeoutError: it never was.
     """
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - the condition is another task's or process's doing
+        while not condition():
             await asyncio.sleep(0.01)

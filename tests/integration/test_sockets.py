@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +53,7 @@ class Client:
         await self.say(id=identifier, **message)
         return await self.until(lambda answer: answer.get("id") == identifier)
 
-    async def until(self, wanted: Any) -> dict[str, Any]:
+    async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         async with asyncio.timeout(10):
             while True:
                 for message in self.received:
@@ -63,7 +63,9 @@ class Client:
                 await self._read()
 
     async def event(self, seq: int) -> dict[str, Any]:
-        return (await self.until(lambda message: message.get("event", {}).get("seq") == seq))["event"]
+        return (await self.until(lambda message: message.get("event", {}).get("seq") == seq))[
+            "event"
+        ]
 
     async def closed(self) -> int | None:
         """Read to the end and return the close code."""
@@ -74,7 +76,9 @@ class Client:
 
     async def _read(self) -> None:
         if self.socket.closed:
-            raise AssertionError(f"closed with {self.socket.close_code}; still unread: {self.received}")
+            raise AssertionError(
+                f"closed with {self.socket.close_code}; still unread: {self.received}"
+            )
         frame = await self.socket.receive()
         if frame.type is aiohttp.WSMsgType.TEXT:
             self.received += [msgspec.json.decode(line) for line in frame.data.split("\n")]
@@ -84,12 +88,14 @@ class Client:
 
 
 @asynccontextmanager
-async def opened(node: RunningNode, encoding: str = "json") -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(
+async def opened(node: RunningNode, encoding: str = "json") -> AsyncGenerator[Client]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(
             f"ws://127.0.0.1:{node.port}/v1/socket", protocols=[f"feira.v1.{encoding}"]
-        ) as socket:
-            yield Client(socket, encoding)
+        ) as socket,
+    ):
+        yield Client(socket, encoding)
 
 
 @dataclass(frozen=True)
@@ -122,12 +128,18 @@ async def meeting(node: RunningNode) -> Meeting:
         ]
         shop = await make_shop(tx, seller)
         conversation = await open_conversation(tx, buyer, OpenConversation(shop=shop))
-        return Talk(conversation=conversation, shop=shop, buyer=buyer, seller=seller), buyer_mail, seller_mail
+        return (
+            Talk(conversation=conversation, shop=shop, buyer=buyer, seller=seller),
+            buyer_mail,
+            seller_mail,
+        )
 
     talk, *mails = await node.market.database.transact(work)
     people: list[Person] = []
     for mail in mails:
-        tokens, _ = await log_in(node.market, Login(email=mail, password=PASSWORD), user_agent="test", address=None)
+        tokens, _ = await log_in(
+            node.market, Login(email=mail, password=PASSWORD), user_agent="test", address=None
+        )
         people.append(Person(user=tokens.user, session=tokens.session, token=tokens.access_token))
     return Meeting(talk=talk, buyer=people[0], seller=people[1])
 
@@ -165,7 +177,9 @@ async def test_two_people_chat_in_either_encoding(
         }
         assert (await buyer.ask(send=sent))["ok"]["seq"] == 1
         await seller.ask(read={"topic": meeting.topic, "seq": 1})
-        cursor = await buyer.until(lambda message: message.get("cursor", {}).get("user") == str(meeting.seller.user))
+        cursor = await buyer.until(
+            lambda message: message.get("cursor", {}).get("user") == str(meeting.seller.user)
+        )
         assert cursor["cursor"]["read_seq"] == 1
 
 
@@ -178,7 +192,9 @@ async def test_a_connect_replays_what_was_missed(node: RunningNode, meeting: Mee
         for number in range(3):
             await buyer.ask(send=text_message(meeting.topic, f"{number}"))
     async with opened(node) as seller:
-        resumed = await connected(seller, meeting.seller, **{meeting.topic: {"seq": 0, "epoch": start["epoch"]}})
+        resumed = await connected(
+            seller, meeting.seller, **{meeting.topic: {"seq": 0, "epoch": start["epoch"]}}
+        )
     topic = resumed["topics"][meeting.topic]
     assert topic["recovered"]
     assert [event["body"]["text"] for event in topic["events"]] == ["0", "1", "2"]
@@ -263,7 +279,7 @@ async def test_a_stalled_client_is_cut_off_and_its_neighbour_is_served(
     async with opened(node) as stalled, opened(node) as buyer:
         await connected(stalled, meeting.seller)
         await connected(buyer, meeting.buyer)
-        stalled.socket._conn.transport.pause_reading()  # type: ignore[union-attr] # noqa: SLF001
+        stalled.socket._conn.transport.pause_reading()  # type: ignore[union-attr]
         [session] = [one for one in node.sockets.sessions if one.user_id == meeting.seller.user]
         piece = PushFrames({"news": "x" * 60_000}).encoded("json")
         # The kernel's buffers take a few megabytes before our own queue fills, and then it is enough.
@@ -298,7 +314,9 @@ async def test_draining_asks_clients_to_come_back_and_another_node_has_everythin
                 assert [event["seq"] for event in resumed["topics"][meeting.topic]["events"]] == [1]
 
 
-async def test_nothing_is_left_of_sockets_that_went_away(node: RunningNode, meeting: Meeting) -> None:
+async def test_nothing_is_left_of_sockets_that_went_away(
+    node: RunningNode, meeting: Meeting
+) -> None:
     for _ in range(10):
         async with opened(node) as client:
             await connected(client, meeting.buyer)

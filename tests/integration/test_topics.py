@@ -15,7 +15,15 @@ from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import REPLAY_EVENTS_MAX, conversation_topic, inbox_topic
 from feira.platform.runtime.config import Config
 from feira.services.messaging.messages import WantedCursor, read_history
-from tests.integration.live import LiveNode, Talk, Watching, eventually, live_node, message, open_talk
+from tests.integration.live import (
+    LiveNode,
+    Talk,
+    Watching,
+    eventually,
+    live_node,
+    message,
+    open_talk,
+)
 
 
 @pytest.fixture
@@ -47,7 +55,9 @@ async def test_watchers_on_both_nodes_get_the_same_messages_once_and_in_order(
     assert sorted(place.seq for place in posted) == list(range(1, 61))
     await eventually(lambda: len(buyer.seqs) == 60 and len(seller.seqs) == 60)
     assert buyer.seqs == seller.seqs == list(range(1, 61))
-    assert [event["body"] for event in buyer.of("event")] == [event["body"] for event in seller.of("event")]
+    assert [event["body"] for event in buyer.of("event")] == [
+        event["body"] for event in seller.of("event")
+    ]
 
 
 async def test_a_resent_message_is_there_once_whichever_node_it_goes_to(
@@ -78,14 +88,19 @@ async def test_whoever_was_away_gets_exactly_what_was_missed(
     await eventually(lambda: back.seqs == [6])
 
 
-@pytest.mark.parametrize("reason", ["too much was missed", "another epoch", "a position of the future"])
+@pytest.mark.parametrize(
+    "reason", ["too much was missed", "another epoch", "a position of the future"]
+)
 async def test_a_position_that_cannot_be_resumed_says_so(
     nodes: tuple[LiveNode, LiveNode], talk: Talk, reason: str
 ) -> None:
     one, _ = nodes
     count = REPLAY_EVENTS_MAX + 1 if reason == "too much was missed" else 3
     await asyncio.gather(
-        *(one.node.post_message(talk.buyer, talk.conversation, message(f"{n}")) for n in range(count))
+        *(
+            one.node.post_message(talk.buyer, talk.conversation, message(f"{n}"))
+            for n in range(count)
+        )
     )
     topic = conversation_topic(talk.conversation)
     now = await one.node.subscribe(topic, Watching(talk.buyer.user_id), None)
@@ -144,8 +159,15 @@ async def test_unread_counts_reach_every_device_of_a_member(
     await other.node.subscribe(inbox_topic(talk.seller.user_id), devices[1], None)
     for n in range(3):
         await one.node.post_message(talk.buyer, talk.conversation, message(f"{n}"))
-    await eventually(lambda: all(device.of("unread")[-1:] and device.of("unread")[-1]["unread"] == 3 for device in devices))
-    await other.node.move_cursor(talk.conversation, WantedCursor(user_id=talk.seller.user_id, read_seq=2))
+    await eventually(
+        lambda: all(
+            device.of("unread")[-1:] and device.of("unread")[-1]["unread"] == 3
+            for device in devices
+        )
+    )
+    await other.node.move_cursor(
+        talk.conversation, WantedCursor(user_id=talk.seller.user_id, read_seq=2)
+    )
     await eventually(lambda: all(device.of("unread")[-1]["unread"] == 1 for device in devices))
 
 
@@ -159,7 +181,9 @@ async def test_cursors_only_move_forward_and_never_past_the_head(
     for n in range(3):
         await one.node.post_message(talk.buyer, talk.conversation, message(f"{n}"))
     for seq in (2, 1, 900):
-        await other.node.move_cursor(talk.conversation, WantedCursor(user_id=talk.seller.user_id, read_seq=seq))
+        await other.node.move_cursor(
+            talk.conversation, WantedCursor(user_id=talk.seller.user_id, read_seq=seq)
+        )
     await eventually(lambda: [cursor["read_seq"] for cursor in buyer.of("cursor")] == [2, 3])
 
 
@@ -172,7 +196,9 @@ async def test_typing_reaches_the_others_but_not_oneself(
     await one.node.subscribe(topic, buyer, None)
     await other.node.subscribe(topic, seller, None)
     one.node.typing(talk.buyer, talk.conversation)
-    await eventually(lambda: [typing["user"] for typing in seller.of("typing")] == [str(talk.buyer.user_id)])
+    await eventually(
+        lambda: [typing["user"] for typing in seller.of("typing")] == [str(talk.buyer.user_id)]
+    )
     assert buyer.of("typing") == []
 
 

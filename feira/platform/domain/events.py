@@ -9,7 +9,9 @@ import msgspec
 from feira.platform.domain.topics import Topic
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True
+):
     """Base of every event. Subclasses set `tag="order.shipped"` and live beside the rules of their service."""
 
 

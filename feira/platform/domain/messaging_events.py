@@ -8,7 +8,7 @@ from feira.platform.domain.events import Event
 from feira.platform.domain.ids import ConversationId, ShopId, UserId
 
 
-class MessagePosted(Event, tag="message"):
+class MessagePosted(Event, frozen=True, kw_only=True, tag="message"):
     """A message in a conversation's log. Its `seq` and time stand on the logged event."""
 
     sender: UserId
@@ -16,7 +16,7 @@ class MessagePosted(Event, tag="message"):
     text: str
 
 
-class ConversationOpened(Event, tag="conversation.opened"):
+class ConversationOpened(Event, frozen=True, kw_only=True, tag="conversation.opened"):
     """On every member's inbox: there is a new conversation."""
 
     conversation: ConversationId

@@ -6,7 +6,7 @@ from feira.platform.domain.events import Event
 from feira.platform.domain.ids import OrderId, RefundId, UserId
 
 
-class RefundFailed(Event, tag="payment.refund_failed"):
+class RefundFailed(Event, frozen=True, kw_only=True, tag="payment.refund_failed"):
     """On `ops`: the provider gave up; the money is back where it was and somebody must decide."""
 
     refund: RefundId
@@ -16,7 +16,7 @@ class RefundFailed(Event, tag="payment.refund_failed"):
     reason: str
 
 
-class CommissionChanged(Event, tag="payment.commission_changed"):
+class CommissionChanged(Event, frozen=True, kw_only=True, tag="payment.commission_changed"):
     """On `ops`: orders placed from now on pay this share; placed ones keep theirs."""
 
     basis_points: int

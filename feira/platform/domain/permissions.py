@@ -7,7 +7,8 @@ hand (buyer, owner, staff, member, self), worked out by the service that owns th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, Literal
 
 import msgspec
@@ -16,7 +17,17 @@ from feira.platform.domain.errors import NotAllowed, NotSignedIn
 from feira.platform.domain.ids import SessionId, UserId
 
 Role = Literal[
-    "anyone", "user", "verified", "self", "buyer", "owner", "staff", "member", "support", "finance", "admin"
+    "anyone",
+    "user",
+    "verified",
+    "self",
+    "buyer",
+    "owner",
+    "staff",
+    "member",
+    "support",
+    "finance",
+    "admin",
 ]
 
 Action = Literal[
@@ -89,13 +100,18 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Platform-wide roles, `anyone`, `user`, and `verified` where it applies."""
 
 
-def is_allowed(action: Action, principal: Principal | None, relations: Set[Role] = frozenset()) -> bool:
+def is_allowed(
+    action: Action, principal: Principal | None, relations: AbstractSet[Role] = frozenset()
+) -> bool:
     """Say whether the caller may do `action`, given their relations to the object at hand."""
-    roles: Set[Role] = {"anyone"} | relations if principal is None else principal.roles | relations
+    everybody: frozenset[Role] = frozenset({"anyone"})
+    roles = (everybody if principal is None else principal.roles) | relations
     return not PERMISSIONS[action].isdisjoint(roles)
 
 
-def require(action: Action, principal: Principal | None, relations: Set[Role] = frozenset()) -> None:
+def require(
+    action: Action, principal: Principal | None, relations: AbstractSet[Role] = frozenset()
+) -> None:
     """Pass, or raise.
 
     Raises:
@@ -107,5 +123,7 @@ def require(action: Action, principal: Principal | None, relations: Set[Role] = 
     if principal is None:
         raise NotSignedIn("auth.required", "Sign in to do this.")
     if "verified" in PERMISSIONS[action] and "verified" not in principal.roles:
-        raise NotAllowed("auth.email_unverified", "Confirm your e-mail address first: open the link we sent you.")
+        raise NotAllowed(
+            "auth.email_unverified", "Confirm your e-mail address first: open the link we sent you."
+        )
     raise NotAllowed("auth.not_allowed", f"You may not do this ({action}).")

@@ -1,11 +1,11 @@
 """Topic names: ordered logs that clients watch.
 
-    conversation:{id}   its members
-    order:{id}          its buyer, its shop's team, support
-    inbox:{user}        that user
-    shop:{id}           its team
-    product:{id}        anyone
-    ops                 support, finance, admin
+conversation:{id}   its members
+order:{id}          its buyer, its shop's team, support
+inbox:{user}        that user
+shop:{id}           its team
+product:{id}        anyone
+ops                 support, finance, admin
 """
 
 from __future__ import annotations

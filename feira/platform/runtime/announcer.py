@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -23,7 +22,9 @@ class EventsMessage(msgspec.Struct, frozen=True, array_like=True, tag="events"):
     events: list[tuple[int, datetime, bytes]]
 
     def batch(self, topic: Topic) -> TopicBatch:
-        events = [LoggedEvent(seq=seq, at=at, body=msgspec.Raw(body)) for seq, at, body in self.events]
+        events = [
+            LoggedEvent(seq=seq, at=at, body=msgspec.Raw(body)) for seq, at, body in self.events
+        ]
         return TopicBatch(topic=topic, epoch=self.epoch, events=events)
 
 
@@ -74,7 +75,11 @@ class Announcer:
         message = EventsMessage(node=self.node_name, epoch=batch.epoch, events=events)
         self._bus.publish(str(batch.topic), _encoder.encode(message))
 
-    def announce_ephemeral(self, topic: Topic, message: Any, *, origin: UserId | None = None) -> None:
+    def announce_ephemeral(
+        self, topic: Topic, message: object, *, origin: UserId | None = None
+    ) -> None:
         """Tell the other nodes something that passes by."""
-        wire = EphemeralMessage(node=self.node_name, origin=origin, message=msgspec.json.encode(message))
+        wire = EphemeralMessage(
+            node=self.node_name, origin=origin, message=msgspec.json.encode(message)
+        )
         self._bus.publish(str(topic), _encoder.encode(wire))

@@ -59,14 +59,17 @@ class Bus:
     def start_receiving(self, receive: Receive, on_connected: Callable[[], None]) -> None:
         """Begin to hand over what arrives on watched topics; `receive(topic, payload)` must not block."""
         self._tasks.append(
-            asyncio.create_task(self._receive_for_ever(receive, on_connected), name="bus-subscriber")
+            asyncio.create_task(
+                self._receive_for_ever(receive, on_connected), name="bus-subscriber"
+            )
         )
 
     async def close(self) -> None:
         """Give queued messages a moment to leave, and disconnect."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
-                while self._outbox:
+                # A last look now and then; whoever fills the box is ending too.
+                while self._outbox:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()
@@ -121,7 +124,9 @@ class Bus:
                     await self._outbox_filled.wait()
                     await self._publish_queued(connection)
             except OSError as error:
-                log.warning("bus_publisher_lost", error=type(error).__name__, queued=len(self._outbox))
+                log.warning(
+                    "bus_publisher_lost", error=type(error).__name__, queued=len(self._outbox)
+                )
             finally:
                 if connection is not None:
                     await connection.close()
@@ -133,7 +138,9 @@ class Bus:
             batch = [self._outbox.popleft() for _ in range(min(PIPELINE_MAX, len(self._outbox)))]
             try:
                 async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                    await connection.send([("PUBLISH", channel, payload) for channel, payload in batch])
+                    await connection.send(
+                        [("PUBLISH", channel, payload) for channel, payload in batch]
+                    )
                     answered = 0
                     while answered < len(batch):
                         answered += len(await connection.receive())
@@ -152,7 +159,9 @@ class Bus:
                 # The bare prefix is nobody's topic: it keeps the connection in subscriber mode from the start.
                 # From here on `watch` speaks on this connection itself, so no topic falls in between.
                 self._subscriber = connection
-                await connection.send([("SUBSCRIBE", self._prefix, *(self._prefix + t for t in self._watched))])
+                await connection.send(
+                    [("SUBSCRIBE", self._prefix, *(self._prefix + t for t in self._watched))]
+                )
                 backoff_s = BACKOFF_MIN_S
                 on_connected()
                 await self._hand_over(connection, receive)
@@ -183,5 +192,7 @@ class Bus:
                 topic = channel.decode()[prefix:]
                 if kind == b"message":
                     receive(topic, payload[0])
-                elif (confirmed := self._confirmations.get(topic)) is not None and not confirmed.done():
+                elif (
+                    confirmed := self._confirmations.get(topic)
+                ) is not None and not confirmed.done():
                     confirmed.set_result(None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import hiredis
@@ -53,7 +53,7 @@ class RespConnection:
                 await connection.ask("AUTH", *user, target["password"])
         return connection
 
-    async def ask(self, *command: str | bytes) -> Any:
+    async def ask(self, *command: str | bytes) -> object:
         """Send one command and return its reply; only while nothing else is under way.
 
         Raises:
@@ -68,7 +68,9 @@ class RespConnection:
 
     async def send(self, commands: Sequence[tuple[str | bytes, ...]]) -> None:
         """Write commands in one go and wait until the socket takes them."""
-        self._writer.write(b"".join(hiredis.pack_command(command) for command in commands))
+        # The stubs of hiredis know only one word a command.
+        pack = cast("Callable[[tuple[str | bytes, ...]], bytes]", hiredis.pack_command)
+        self._writer.write(b"".join(pack(command) for command in commands))
         await self._writer.drain()
 
     async def receive(self) -> list[Any]:
