@@ -71,7 +71,7 @@ async def open_ground(config: Config) -> AsyncGenerator[Ground]:
             webhook_secret=config.sandbox_webhook_secret,
         )
         stack.push_async_callback(payments.close)
-        storage = await S3ObjectStore.open(_s3_settings(config))
+        storage = await open_storage(config)
         stack.push_async_callback(storage.close)
         market = Market(
             config=config,
@@ -87,8 +87,9 @@ async def open_ground(config: Config) -> AsyncGenerator[Ground]:
         yield Ground(market=market, bus=bus, announcer=announcer, doorbell=doorbell)
 
 
-def _s3_settings(config: Config) -> S3Settings:
-    return S3Settings(
+async def open_storage(config: Config) -> S3ObjectStore:
+    """The bucket that the configuration names; the caller closes it."""
+    settings = S3Settings(
         endpoint_url=config.s3_endpoint_url,
         browser_url=config.s3_browser_url,
         region=config.s3_region,
@@ -96,6 +97,7 @@ def _s3_settings(config: Config) -> S3Settings:
         access_key=config.s3_access_key,
         secret_key=config.s3_secret_key,
     )
+    return await S3ObjectStore.open(settings)
 
 
 def _sandbox_company(config: Config) -> web.Application:

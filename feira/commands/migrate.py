@@ -8,6 +8,8 @@ import sys
 
 import asyncpg
 
+from feira.app import open_storage
+from feira.platform.domain.errors import FeiraError
 from feira.platform.runtime.config import Config
 from feira.sql.migrate import MigrationError, migrate
 
@@ -15,9 +17,21 @@ from feira.sql.migrate import MigrationError, migrate
 def run(config: Config, args: argparse.Namespace) -> int:
     del args
     try:
-        applied = asyncio.run(migrate(config.postgres_dsn))
-    except (MigrationError, OSError, asyncpg.PostgresError) as error:
+        applied = asyncio.run(_migrate(config))
+    except (MigrationError, FeiraError, OSError, asyncpg.PostgresError) as error:
         print(f"feira: migrate failed: {error or type(error).__name__}", file=sys.stderr)
         return 1
     print(f"migrations applied: {', '.join(applied)}" if applied else "the schema is up to date")
     return 0
+
+
+async def _migrate(config: Config) -> list[str]:
+    applied = await migrate(config.postgres_dsn)
+    if config.environment == "development":
+        # In production the bucket's policy belongs to whoever made the bucket.
+        storage = await open_storage(config)
+        try:
+            await storage.allow_public_reads()
+        finally:
+            await storage.close()
+    return applied

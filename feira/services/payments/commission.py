@@ -41,7 +41,7 @@ async def change_commission(
     tx: Tx, principal: Principal, change: ChangeCommission
 ) -> CommissionView:
     """Add a rule that is valid from this transaction on."""
-    require("ledger.read", principal)
+    require("commission.write", principal)
     await tx.con.execute(SQL["insert_commission_rule"], change.basis_points)
     tx.emit(OPS, CommissionChanged(basis_points=change.basis_points, changed_by=principal.user_id))
     return await _current(tx.con)
