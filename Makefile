@@ -8,13 +8,9 @@ UV := $(shell command -v uv 2>/dev/null)
 WORKERS ?= 2
 ARGS ?=
 
-ifdef UV
-  MAKE_VENV = $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-  PIP_INSTALL = $(UV) pip install --quiet --python $(BIN)/python
-else
-  MAKE_VENV = $(PYTHON) -m venv $(VENV)
-  PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-endif
+# uv installs several times faster than pip; where its registry cannot be reached as pip's can, pip does it.
+install = { UV=$$(command -v uv || echo $(BIN)/uv); $$UV pip install --quiet --python $(BIN)/python $(1) 2>/dev/null \
+  || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench soak lock clean
@@ -45,12 +41,13 @@ soak: $(VENV)/dev.stamp  ## Minutes of traffic with failures
 	$(BIN)/python -m pytest -m soak -p no:randomly --timeout 3600 $(ARGS)
 
 # Universal, hashed, and without the address of any registry.
-LOCK = $(UV) pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes --quiet
+LOCK = uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes --quiet
 lock:  ## Resolve requirements/*.txt anew (needs uv)
-	@test -n "$(UV)" || { echo "make lock needs uv on PATH"; exit 1; }
+	@command -v uv >/dev/null || { echo "make lock needs uv on PATH"; exit 1; }
 	$(LOCK) pyproject.toml --all-extras -o requirements/dev.txt
 	$(LOCK) pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/run.txt
 	$(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/production.txt
+	echo uv | $(LOCK) - -o requirements/uv.txt
 
 clean:  ## Remove the environment, caches and the local market's data
 	rm -rf $(VENV) .feira .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist .coverage*
@@ -58,18 +55,18 @@ clean:  ## Remove the environment, caches and the local market's data
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Feira needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	$(MAKE_VENV)
-ifndef UV
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
-endif
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --require-hashes -r requirements/uv.txt 2>/dev/null || true
 
 # Order-only on the interpreter: pip touches it, and that is no reason to install again.
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
-	$(PIP_INSTALL) --no-deps -e .
+	@$(call install,--require-hashes -r requirements/dev.txt)
+	@$(call install,--no-deps -e .)
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
-	$(PIP_INSTALL) --require-hashes -r requirements/run.txt
-	$(PIP_INSTALL) --no-deps -e .
+	@$(call install,--require-hashes -r requirements/run.txt)
+	@$(call install,--no-deps -e .)
 	@touch $@
