@@ -18,6 +18,7 @@ COMMANDS = {
     "migrate": "bring the database's schema up to date",
     "seed": "fill the database with a demo market",
     "doctor": "check every connection and say what is wrong",
+    "market-day": "play a busy market and check that nothing was lost or doubled",
     "config": "print every setting, its meaning and where its value comes from",
 }
 _EXIT_USAGE = 2
@@ -71,7 +72,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
 
 
 def _module(name: str) -> object:
-    return importlib.import_module(f"feira.commands.{name}")
+    return importlib.import_module(f"feira.commands.{name.replace('-', '_')}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,428 @@
+r"""A socket that keeps the protocol's promises for its user, whatever the connection does in between.
+
+    closed --start--> connecting --connect answered--> open --lost--> waiting --> connecting
+                          \--final close code--> closed
+
+Every event of a watched topic is handed over in order and once. A message that was accepted by `send` is sent
+again after a reconnect, with the same client id and before newer ones, until it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+from uuid import UUID, uuid4
+
+import aiohttp
+import msgspec
+
+from feira.client.api import ApiProblem
+
+BACKOFF_MIN_S: Final = 0.1
+BACKOFF_MAX_S: Final = 5.0
+ANSWER_TIMEOUT_S: Final = 15.0
+OUTBOX_MAX: Final = 1_000
+_NORMAL_CLOSURE: Final = 1000
+
+Encoding = Literal["json", "msgpack"]
+OnEvent = Callable[["Event"], None]
+OnPush = Callable[[str, dict[str, Any]], None]
+
+
+class SocketProblem(Exception):
+    """The server answered a command with an error, or the socket is closed for good."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        self.code = str(error.get("code", "unknown"))
+        self.retryable = bool(error.get("retryable", False))
+        self.retry_after_s = float(error.get("retry_after") or 0.5)
+        super().__init__(f"{self.code}: {error.get('message', '')}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One entry of a topic's log."""
+
+    topic: str
+    seq: int
+    at: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posted:
+    """Where a message stands."""
+
+    seq: int
+    client_id: UUID
+
+
+@dataclass(kw_only=True)
+class _Watch:
+    """A watched topic: how far its events were handed over."""
+
+    topic: str
+    on_event: OnEvent
+    on_gap: Callable[[int], None]
+    seq: int | None = None
+    epoch: str = ""
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(kw_only=True)
+class _Unsent:
+    """A command that must reach the server, however long that takes."""
+
+    name: str
+    body: dict[str, Any]
+    answer: asyncio.Future[dict[str, Any]]
+
+
+class SocketClient:
+    """`token()` gives an access token that is good for a while; `on_push(name, body)` gets what has no number."""
+
+    def __init__(
+        self,
+        url: str,
+        http: aiohttp.ClientSession,
+        token: Callable[[], Awaitable[str]],
+        *,
+        encoding: Encoding = "json",
+        on_push: OnPush | None = None,
+    ) -> None:
+        self._url = url.rstrip("/") + "/v1/socket"
+        self._http = http
+        self._token = token
+        self._encoding: Encoding = encoding
+        self._on_push = on_push
+        self._ids = itertools.count(1)
+        self._watches: dict[str, _Watch] = {}
+        # Insertion order is sending order, also after a reconnect.
+        self._unsent: dict[int, _Unsent] = {}
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._opened = asyncio.Event()
+        self._retry_ms: tuple[int, int] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self.reconnects = 0
+        self.epoch = ""
+        """The epoch of the server's logs, once anything was watched: with seq 0 it asks for a log from its start."""
+        self.close_code: int | None = None
+
+    async def start(self) -> None:
+        """Connect and stay connected until `close`; returns when the first connection stands.
+
+        Raises:
+            SocketProblem: refused for good.
+        """
+        self._running = asyncio.create_task(self._run(), name="feira-client-socket")
+        opened = asyncio.create_task(self._opened.wait())
+        await asyncio.wait({opened, self._running}, return_when=asyncio.FIRST_COMPLETED)
+        opened.cancel()
+        if self._running.done():
+            self._running.result()
+
+    async def close(self) -> None:
+        """Leave. What was not acknowledged is given up."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        if self._socket is not None:
+            await self._socket.close()
+        self._fail_all({"code": "client.closed", "message": "The client left.", "retryable": True})
+
+    def drop(self) -> None:
+        """Cut the connection as a bad network would; the client reconnects by itself."""
+        if self._socket is not None and self._socket._conn is not None:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            transport = self._socket._conn.transport  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            if transport is not None:
+                transport.abort()
+
+    async def watch(
+        self,
+        topic: str,
+        on_event: OnEvent,
+        *,
+        position: tuple[int, str] | None = None,
+        on_gap: Callable[[int], None] = lambda _seq: None,
+    ) -> dict[str, Any]:
+        """Watch a topic from a position `(seq, epoch)` or from now on; returns the topic's state.
+
+        `on_gap(seq)`: too much was missed to replay; load the object over REST, events go on after `seq`.
+
+        Raises:
+            SocketProblem: not there, or not allowed.
+        """
+        watch = _Watch(topic=topic, on_event=on_event, on_gap=on_gap)
+        if position is not None:
+            watch.seq, watch.epoch = position
+        self._watches[topic] = watch
+        while True:
+            try:
+                await self._subscribe(watch)
+            except SocketProblem as problem:
+                if not problem.retryable:
+                    self._watches.pop(topic, None)
+                    raise
+                await asyncio.sleep(_jittered(problem.retry_after_s))
+            else:
+                return watch.state
+
+    async def unwatch(self, topic: str) -> None:
+        """Stop watching."""
+        if self._watches.pop(topic, None) is not None:
+            await self._transmit({"unsubscribe": {"topic": topic}})
+
+    async def send(self, topic: str, text: str, *, client_id: UUID | None = None) -> Posted:
+        """Say something in a conversation; returns once it is committed, after however many reconnects.
+
+        Raises:
+            SocketProblem: refused for good, or the outbox is full.
+        """
+        client_id = client_id or uuid4()
+        body = {"topic": topic, "client_id": str(client_id), "text": text}
+        answer = await self._ask_durably("send", body)
+        return Posted(seq=answer["ok"]["seq"], client_id=client_id)
+
+    async def command_order(
+        self, order: str, command: dict[str, Any], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Carry out a command on an order, exactly once however often the connection breaks."""
+        body = {"order": order, "idempotency_key": key or str(uuid4()), "command": command}
+        return (await self._ask_durably("order", body))["ok"]
+
+    async def read(self, topic: str, seq: int) -> None:
+        """Say that everything up to `seq` was read, however often the connection breaks."""
+        await self._ask_durably("read", {"topic": topic, "seq": seq})
+
+    async def typing(self, topic: str) -> None:
+        await self._transmit({"typing": {"topic": topic}})
+
+    # The connection.
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._connect_and_read()
+                failures = 0
+            except (aiohttp.ClientError, OSError):
+                failures += 1
+            except ApiProblem as problem:
+                if not problem.retryable:
+                    raise
+                failures += 1
+            finally:
+                self._opened.clear()
+                self._socket = None
+                self._fail_answers()
+            if self.close_code is not None and not _is_worth_retrying(self.close_code):
+                problem = {
+                    "code": "socket.closed",
+                    "message": f"closed for good with {self.close_code}",
+                }
+                self._fail_all(problem)
+                raise SocketProblem(problem)
+            self.reconnects += 1
+            await asyncio.sleep(self._pause_s(failures))
+
+    async def _connect_and_read(self) -> None:
+        self.close_code = None
+        token = await self._token()
+        async with self._http.ws_connect(
+            self._url, protocols=[f"feira.v1.{self._encoding}"], max_msg_size=0
+        ) as socket:
+            self._socket = socket
+            resume = {
+                watch.topic: {"seq": watch.seq, "epoch": watch.epoch}
+                for watch in self._watches.values()
+                if watch.seq is not None
+            }
+            await self._transmit({"id": 0, "connect": {"token": token, "resume": resume}})
+            async for frame in socket:
+                for message in self._decode(frame):
+                    await self._receive(message)
+            self.close_code = socket.close_code
+
+    def _decode(self, frame: aiohttp.WSMessage) -> list[dict[str, Any]]:
+        if frame.type is aiohttp.WSMsgType.TEXT:
+            return [msgspec.json.decode(line) for line in frame.data.split("\n")]
+        decoded = msgspec.msgpack.decode(frame.data)
+        return cast("list[dict[str, Any]]", decoded if isinstance(decoded, list) else [decoded])
+
+    async def _transmit(self, message: dict[str, Any]) -> None:
+        socket = self._socket
+        if socket is None or socket.closed:
+            return
+        try:
+            if self._encoding == "json":
+                await socket.send_str(msgspec.json.encode(message).decode())
+            else:
+                await socket.send_bytes(msgspec.msgpack.encode(message))
+        except (ConnectionError, aiohttp.ClientError):
+            # The reader notices as well; what matters is in the outbox.
+            return
+
+    async def _receive(self, message: dict[str, Any]) -> None:
+        if "event" in message:
+            await self._take(message["event"])
+        elif "connect" in message:
+            await self._opened_again(message["connect"])
+        elif "disconnect" in message:
+            low, high = message["disconnect"].get("retry_ms") or (0, 0)
+            self._retry_ms = (low, high) if high else None
+        elif "unsubscribed" in message:
+            watch = self._watches.get(message["unsubscribed"]["topic"])
+            if watch is not None:
+                await self._transmit(self._subscription(watch, next(self._ids)))
+        elif "id" in message:
+            self._answered(message)
+        elif self._on_push is not None:
+            for name, body in message.items():
+                self._on_push(name, body)
+
+    async def _opened_again(self, connect: dict[str, Any]) -> None:
+        for topic, subscription in connect["topics"].items():
+            watch = self._watches.get(topic)
+            if watch is not None and "error" not in subscription:
+                self._resumed(watch, subscription)
+        for watch in self._watches.values():
+            if watch.seq is None:
+                await self._transmit(self._subscription(watch, next(self._ids)))
+        for identifier, command in list(self._unsent.items()):
+            await self._transmit({"id": identifier, command.name: command.body})
+        self._opened.set()
+
+    async def _take(self, event: dict[str, Any]) -> None:
+        watch = self._watches.get(event["topic"])
+        if watch is None or watch.seq is None or event["seq"] <= watch.seq:
+            return
+        if event["seq"] != watch.seq + 1:
+            # A gap is the server's mistake; the log repairs it.
+            await self._transmit(self._subscription(watch, next(self._ids)))
+            return
+        watch.seq = event["seq"]
+        watch.on_event(
+            Event(topic=watch.topic, seq=event["seq"], at=event["at"], body=event["body"])
+        )
+
+    def _resumed(self, watch: _Watch, subscription: dict[str, Any]) -> None:
+        watch.state = subscription["state"]
+        self.epoch = watch.epoch = subscription["epoch"]
+        if not subscription["recovered"]:
+            watch.seq = subscription["seq"]
+            watch.on_gap(subscription["seq"])
+            return
+        known = watch.seq
+        for event in subscription["events"]:
+            if known is None or event["seq"] > known:
+                known = event["seq"]
+                watch.on_event(
+                    Event(topic=watch.topic, seq=event["seq"], at=event["at"], body=event["body"])
+                )
+        watch.seq = max(subscription["seq"], known or 0)
+
+    # Commands.
+
+    async def _subscribe(self, watch: _Watch) -> None:
+        identifier = next(self._ids)
+        answer = await self._answer_to(identifier, self._subscription(watch, identifier))
+        if "subscribe" not in answer:
+            raise SocketProblem(answer["error"])
+
+    def _subscription(self, watch: _Watch, identifier: int) -> dict[str, Any]:
+        body: dict[str, Any] = {"topic": watch.topic}
+        if watch.seq is not None:
+            body |= {"seq": watch.seq, "epoch": watch.epoch}
+        return {"id": identifier, "subscribe": body}
+
+    async def _answer_to(self, identifier: int, message: dict[str, Any]) -> dict[str, Any]:
+        await self._opened.wait()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[identifier] = answer
+        try:
+            await self._transmit(message)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await answer
+        except TimeoutError:
+            raise SocketProblem(
+                {"code": "socket.no_answer", "message": "no answer in time", "retryable": True}
+            ) from None
+        finally:
+            self._answers.pop(identifier, None)
+
+    async def _ask_durably(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        while True:
+            if len(self._unsent) >= OUTBOX_MAX:
+                raise SocketProblem(
+                    {
+                        "code": "client.outbox_full",
+                        "message": "too much is unsent",
+                        "retryable": True,
+                    }
+                )
+            identifier = next(self._ids)
+            answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+            self._unsent[identifier] = _Unsent(name=name, body=body, answer=answer)
+            try:
+                if self._opened.is_set():
+                    await self._transmit({"id": identifier, name: body})
+                message = await answer
+            finally:
+                self._unsent.pop(identifier, None)
+            if "error" not in message:
+                return message
+            problem = SocketProblem(message["error"])
+            if not problem.retryable or problem.code.startswith("client."):
+                raise problem
+            await asyncio.sleep(_jittered(problem.retry_after_s))
+
+    def _answered(self, message: dict[str, Any]) -> None:
+        if "subscribe" in message:
+            self._subscribed(message)
+        identifier = message["id"]
+        command = self._unsent.get(identifier)
+        answer = command.answer if command is not None else self._answers.get(identifier)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def _subscribed(self, message: dict[str, Any]) -> None:
+        watch = self._watches.get(message["subscribe"]["topic"])
+        if watch is not None:
+            self._resumed(watch, message["subscribe"])
+
+    def _fail_answers(self) -> None:
+        lost = {
+            "error": {
+                "code": "socket.lost",
+                "message": "the connection was lost",
+                "retryable": True,
+            }
+        }
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_result(lost)
+
+    def _fail_all(self, error: dict[str, Any]) -> None:
+        for command in self._unsent.values():
+            if not command.answer.done():
+                command.answer.set_result({"error": error | {"retryable": False}})
+
+    def _pause_s(self, failures: int) -> float:
+        if self._retry_ms is not None:
+            low, high = self._retry_ms
+            self._retry_ms = None
+            return random.uniform(low, high) / 1000  # noqa: S311
+        return random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(failures, 10)))  # noqa: S311
+
+
+def _jittered(seconds: float) -> float:
+    return random.uniform(0.5, 1.0) * seconds  # noqa: S311
+
+
+def _is_worth_retrying(code: int) -> bool:
+    return code < 3000 or 3000 <= code < 3500 or 4000 <= code < 4500  # noqa: PLR2004 - the catalogue's ranges
