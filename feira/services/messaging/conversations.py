@@ -38,7 +38,7 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation in somebody's list; `unread` is theirs."""
+    """A conversation in somebody's list; `unread` is theirs, `last_message` the last one's body or null."""
 
     id: ConversationId
     shop_id: ShopId
@@ -52,7 +52,7 @@ class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
     read_seq: int
     unread: int
     active_at: datetime
-    last_message: msgspec.Raw | None
+    last_message: msgspec.Raw
 
 
 class ConversationPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     read_seq: int
     active_at: datetime
-    last_message: msgspec.Raw | None
+    last_message: msgspec.Raw
 
 
 class _OrderParties(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,9 @@ class _OrderParties(msgspec.Struct, frozen=True, kw_only=True):
     shop_id: ShopId
 
 
-async def open_conversation(tx: Tx, principal: Principal, wanted: OpenConversation) -> ConversationId:
+async def open_conversation(
+    tx: Tx, principal: Principal, wanted: OpenConversation
+) -> ConversationId:
     """Open a conversation with a shop, or return the one that these two already have about the same thing.
 
     Raises:
@@ -93,7 +95,9 @@ async def open_conversation(tx: Tx, principal: Principal, wanted: OpenConversati
     require("conversation.open", principal)
     if wanted.product is not None and wanted.order is not None:
         raise InvalidInput(
-            "conversation.two_subjects", "A conversation is about a product or an order, not both.", field="$.order"
+            "conversation.two_subjects",
+            "A conversation is about a product or an order, not both.",
+            field="$.order",
         )
     buyer, kind, subject = principal.user_id, None, None
     if wanted.order is not None:
@@ -104,10 +108,14 @@ async def open_conversation(tx: Tx, principal: Principal, wanted: OpenConversati
             raise NotFound("shop.not_found", "There is no such shop.", field="$.shop")
         if wanted.product is not None:
             if not await tx.con.fetchval(SQL["is_product_of_shop"], wanted.product, wanted.shop):
-                raise NotFound("product.not_found", "This shop has no such product.", field="$.product")
+                raise NotFound(
+                    "product.not_found", "This shop has no such product.", field="$.product"
+                )
             kind, subject = "product", wanted.product
     dedup = f"{wanted.shop}:{buyer}:{kind or ''}:{subject or ''}"
-    created = await tx.con.fetchval(SQL["insert_conversation"], wanted.shop, buyer, kind, subject, dedup)
+    created = await tx.con.fetchval(
+        SQL["insert_conversation"], wanted.shop, buyer, kind, subject, dedup
+    )
     if created is None:
         found = await tx.con.fetchval(SQL["find_conversation"], dedup)
         assert found is not None, "what the insert ran into is there"
@@ -122,11 +130,15 @@ async def open_conversation(tx: Tx, principal: Principal, wanted: OpenConversati
     return conversation
 
 
-async def _buyer_of_order(con: Connection, principal: Principal, shop: ShopId, order: OrderId) -> UserId:
+async def _buyer_of_order(
+    con: Connection, principal: Principal, shop: ShopId, order: OrderId
+) -> UserId:
     require_relation = await order_roles(con, order, principal)
     parties = await fetch_one(con, SQL["order_parties"], _OrderParties, order)
     if parties is None or parties.shop_id != shop or not require_relation:
-        raise NotFound("order.not_found", "There is no such order with this shop among yours.", field="$.order")
+        raise NotFound(
+            "order.not_found", "There is no such order with this shop among yours.", field="$.order"
+        )
     return parties.buyer_id
 
 
@@ -136,10 +148,14 @@ async def list_conversations(
     """Return a user's conversations, the most recently active first. `cursor` is the last id of the page before."""
     rows = await fetch_all(con, SQL["list_conversations"], _Row, user, cursor, None, limit + 1)
     items = [_view(row) for row in rows[:limit]]
-    return ConversationPage(items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
+    return ConversationPage(
+        items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None
+    )
 
 
-async def read_conversation(con: Connection, user: UserId, conversation: ConversationId) -> ConversationView:
+async def read_conversation(
+    con: Connection, user: UserId, conversation: ConversationId
+) -> ConversationView:
     """Return one of the user's conversations.
 
     Raises:

@@ -6,9 +6,14 @@ WITH incoming AS (
     JOIN conversation_members m ON m.conversation_id = $1::uuid AND m.user_id = i.sender_id
     ORDER BY i.sender_id, i.client_id, i.place
 ), known AS (
+    -- One probe of the unique index for each: as a join it may be planned as a scan of the whole conversation.
     SELECT m.seq, m.sender_id, m.client_id, m.at, m.body
     FROM incoming i
-    JOIN messages m ON m.conversation_id = $1 AND m.sender_id = i.sender_id AND m.client_id = i.client_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM messages m
+        WHERE m.conversation_id = $1 AND m.sender_id = i.sender_id AND m.client_id = i.client_id
+        LIMIT 1
+    ) m
 ), fresh AS (
     SELECT i.*, row_number() OVER (ORDER BY i.place) AS nth, count(*) OVER () AS total
     FROM incoming i
@@ -82,7 +87,7 @@ WHERE m.conversation_id = $1::uuid ORDER BY m.joined_at, m.user_id;
 SELECT c.id, c.shop_id, s.name AS shop_name, c.buyer_id, b.display_name AS buyer_name,
        c.subject_kind, c.subject_id, c.seq, m.read_seq,
        coalesce(c.last_message_at, c.created_at) AS active_at,
-       last.body AS last_message, p.title AS subject_title
+       coalesce(last.body, 'null'::json) AS last_message, p.title AS subject_title
 FROM conversation_members m
 JOIN conversations c ON c.id = m.conversation_id
 JOIN shops s ON s.id = c.shop_id
