@@ -76,7 +76,8 @@ def shopper(call: Call) -> Shopper:
 def guest_token(call: Call) -> str | None:
     """Return the guest's token; one that cannot be ours opens nothing."""
     token = call.request.headers.get(CART_HEADER, "")
-    return token if 1 <= len(token) <= _TOKEN_CHARS_MAX else None
+    # Header bytes beyond ASCII arrive as lone surrogates, which no hash takes.
+    return token if 1 <= len(token) <= _TOKEN_CHARS_MAX and token.isascii() else None
 
 
 ENDPOINTS: Final = (get_cart, put_cart_line)

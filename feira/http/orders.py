@@ -33,7 +33,7 @@ class TimelineQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """`cursor` comes from the page before; it is the sequence number of its last entry."""
 
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    cursor: Annotated[int, Meta(ge=0)] = 0
+    cursor: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
 @endpoint(

@@ -11,7 +11,7 @@ from feira.http.body import UnsupportedMedia
 from feira.http.call import Call
 from feira.http.endpoint import endpoint
 from feira.platform.domain.ids import ProductId, ShopId, VariantId
-from feira.platform.domain.products import ProductStatus
+from feira.platform.domain.products import ProductStatus, Version
 from feira.services.products import editing
 from feira.services.products.catalogue import list_public_products, list_team_products, read_product
 from feira.services.products.categories import CategoryView, list_categories
@@ -33,7 +33,7 @@ class ProductsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class SeenVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`version` is the product's that you have seen."""
 
-    version: int
+    version: Version
 
 
 class CategoryList(msgspec.Struct, frozen=True, kw_only=True):

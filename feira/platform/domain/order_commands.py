@@ -12,7 +12,7 @@ from feira.platform.domain.ids import OrderLineId
 QUANTITY_MAX: Final = 999
 ShortText = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"\S")]
 Reason = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]
-Version = Annotated[int, Meta(ge=1)]
+Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class LineQuantity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -32,6 +32,8 @@ Sku = Annotated[str, Meta(pattern=SKU_PATTERN, description="Unique in the shop."
 CategorySlug = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[a-z0-9-]+$")]
 PriceMinor = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
 OnHand = Annotated[int, Meta(ge=0, le=ON_HAND_MAX)]
+# As far as the column counts.
+Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 OptionText = Annotated[str, Meta(min_length=1, max_length=60)]
 Options = Annotated[
     dict[OptionText, OptionText],

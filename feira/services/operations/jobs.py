@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, cast
 from uuid import UUID
 
@@ -125,11 +125,9 @@ def _parse_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
         return None, None
     at, _, job = cursor.partition("_")
     try:
-        finished_at, last_id = datetime.fromisoformat(at), UUID(job)
-    except ValueError:
-        finished_at, last_id = None, None
-    if finished_at is None or finished_at.tzinfo is None:
+        # In UTC, since an offset may carry a moment beyond the years that there are.
+        return datetime.fromisoformat(at).astimezone(UTC), UUID(job)
+    except (ValueError, OverflowError):
         raise InvalidInput(
             "jobs.cursor", "Give the next_cursor of the page before, unchanged.", field="$.cursor"
-        )
-    return finished_at, last_id
+        ) from None

@@ -43,7 +43,7 @@ class CheckOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     address_id: AddressId
-    expected_total_minor: Annotated[int, Meta(ge=0)]
+    expected_total_minor: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
 
 

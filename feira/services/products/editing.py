@@ -18,6 +18,7 @@ from feira.platform.domain.products import (
     CategorySlug,
     Description,
     Title,
+    Version,
     check_publishable,
     check_transition,
     check_version,
@@ -53,7 +54,7 @@ class NewProduct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ProductChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays as it is. `version` is the one that you have seen."""
 
-    version: int
+    version: Version
     title: Title | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     category: CategorySlug | UnsetType = UNSET

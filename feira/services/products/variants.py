@@ -23,6 +23,7 @@ from feira.platform.domain.products import (
     PriceMinor,
     Sku,
     VariantFacts,
+    Version,
     check_variants,
 )
 from feira.services.products.rows import SQL, ProductRow, VariantRow, decode_options
@@ -42,14 +43,14 @@ class NewVariant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class VariantSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All variants, in their order. Those that exist are known by their SKU; what is missing is given up."""
 
-    version: int
+    version: Version
     variants: Annotated[list[NewVariant], Meta(max_length=VARIANTS_MAX)]
 
 
 class VariantChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays as it is. `version` is the product's."""
 
-    version: int
+    version: Version
     sku: Sku | UnsetType = UNSET
     options: Options | UnsetType = UNSET
     price_minor: PriceMinor | UnsetType = UNSET

@@ -52,4 +52,6 @@ Slug = Annotated[
 Description = Annotated[str, Meta(max_length=4000, pattern=r"^(?![\s\S]*\x00)[\s\S]*")]
 Reason = Annotated[str, Meta(min_length=3, max_length=500, pattern=r"^(?![\s\S]*\x00)\S[\s\S]*")]
 OptionalReason = Annotated[str, Meta(max_length=500, pattern=r"^(?![\s\S]*\x00)[\s\S]*")]
+# As far as the column counts.
+Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 PageLimit = Annotated[int, Meta(ge=1, le=100)]

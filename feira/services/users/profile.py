@@ -23,7 +23,7 @@ SQL = load_queries("users")
 class UpdateProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays as it is. `version` is the one that the change was made from."""
 
-    version: int
+    version: fields.Version
     display_name: fields.DisplayName | UnsetType = UNSET
     locale: fields.Locale | UnsetType = UNSET
     time_zone: fields.TimeZone | UnsetType = UNSET

@@ -52,7 +52,7 @@ class ApplyForShop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class UpdateShop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays as it is. The slug stays for good: links point there."""
 
-    version: int
+    version: fields.Version
     name: fields.ShopName | UnsetType = UNSET
     description: fields.Description | UnsetType = UNSET
 

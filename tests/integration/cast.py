@@ -1,0 +1,227 @@
+"""Everybody who may knock at the market's door, and one of each thing that they may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, get_args
+from uuid import UUID, uuid4
+
+from feira.platform.domain.ids import (
+    AddressId,
+    OrderId,
+    ProductId,
+    SessionId,
+    ShopId,
+    UserId,
+    VariantId,
+)
+from feira.platform.domain.permissions import Principal
+from feira.platform.gateways.payments.port import Account
+from feira.services.market import Market
+from feira.services.messaging.conversations import OpenConversation, open_conversation
+from feira.services.orders.groups import read_group
+from feira.services.products.editing import NewProduct, create_product, publish
+from feira.services.products.media import NewImage, announce_upload
+from feira.services.products.variants import NewVariant
+from feira.services.users.accounts import SQL as USERS_SQL
+from feira.services.users.accounts import create_user, principal_roles
+from feira.services.users.addresses import AddressInput, add_address
+from feira.services.users.sessions import open_session
+from feira.services.users.shop_profiles import ApplyForShop, apply_for_shop
+from feira.services.users.shops import decide, record_account
+from feira.sql.database import Tx
+from tests.integration.orders.memory_gateway import MemoryGateway
+from tests.integration.orders.stage import Buyer, Stage
+
+Part = Literal[
+    "anonymous",
+    "unverified",
+    "buyer",
+    "other_buyer",
+    "owner",
+    "staff",
+    "rival",
+    "support",
+    "finance",
+    "admin",
+]
+"""`rival` owns another shop, and is a stranger to everything else here."""
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+HOME: Final = AddressInput(
+    name="Ana Buyer", line1="Rua 1", city="Lisboa", postal_code="1000-001", country="PT"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Somebody with an open session."""
+
+    principal: Principal
+    token: str
+
+    @property
+    def user(self) -> UserId:
+        return self.principal.user_id
+
+
+@dataclass(kw_only=True)
+class Cast:
+    """`ids` has one of each path parameter: what belongs to the buyer, the owner's shop, or both."""
+
+    market: Market
+    people: dict[Part, Actor]
+    ids: dict[str, str]
+    rival_shop: ShopId
+    placed_order: OrderId
+    unpaid_order: OrderId
+
+    def headers(self, part: Part) -> dict[str, str]:
+        return {} if part == "anonymous" else {"Authorization": f"Bearer {self.people[part].token}"}
+
+    async def transact(self, work: Callable[[Tx], Awaitable[Any]]) -> Any:
+        return await self.market.database.transact(work)
+
+    async def fresh(self, name: str) -> str:
+        """Another one of what a request uses up."""
+        if name == "media":
+            return await self.transact(self._new_media)
+        if name == "address":
+            buyer = self.people["buyer"].user
+            added = await self.transact(lambda tx: add_address(tx, buyer, HOME))
+            return str(added.id)
+        if name == "session":
+            buyer = self.people["buyer"].user
+            opened = await self.transact(
+                lambda tx: open_session(tx, buyer, user_agent="another", address=None)
+            )
+            return str(opened.session_id)
+        assert name == "job", name
+        return await self.transact(_new_dead_job)
+
+    async def _new_media(self, tx: Tx) -> str:
+        owner, product = self.people["owner"].principal, ProductId(UUID(self.ids["product"]))
+        await tx.con.execute("DELETE FROM media WHERE product_id = $1", product)
+        media = await announce_upload(tx, owner, product, NewImage(content_type="image/png"))
+        return str(media.id)
+
+
+async def assemble(market: Market) -> Cast:
+    """Put the whole cast on the stage of one market, through the services' own verbs."""
+    people: dict[Part, Actor] = {
+        "unverified": await _actor(market, verified=False),
+        "buyer": await _actor(market),
+        "other_buyer": await _actor(market),
+        "owner": await _actor(market),
+        "staff": await _actor(market),
+        "rival": await _actor(market),
+        "support": await _actor(market, "support"),
+        "finance": await _actor(market, "finance"),
+        "admin": await _actor(market, "admin"),
+    }
+    owner = people["owner"].principal
+
+    async def shops(tx: Tx) -> tuple[ShopId, ShopId]:
+        shop = await _open_shop(tx, owner, people["admin"].principal)
+        await tx.con.execute(
+            "INSERT INTO shop_members (shop_id, user_id, role) VALUES ($1, $2, 'staff')",
+            shop,
+            people["staff"].user,
+        )
+        return shop, await _open_shop(tx, people["rival"].principal, people["admin"].principal)
+
+    shop, rival_shop = await market.database.transact(shops)
+    product, variant = await market.database.transact(lambda tx: _new_product(tx, owner, shop))
+    async with market.database.connection() as con:
+        slug: str = await con.fetchval("SELECT slug FROM shops WHERE id = $1", shop)
+    cast = Cast(
+        market=market,
+        people=people,
+        ids={"shop": str(shop), "slug": slug, "provider": "sandbox", "product": str(product)},
+        rival_shop=rival_shop,
+        placed_order=OrderId(uuid4()),
+        unpaid_order=OrderId(uuid4()),
+    )
+    cast.ids |= {name: await cast.fresh(name) for name in ("media", "address", "session", "job")}
+    cast.ids["variant"] = str(variant)
+    await _buy(cast, shop, variant)
+    buyer = people["buyer"].principal
+    conversation = await market.database.transact(
+        lambda tx: open_conversation(tx, buyer, OpenConversation(shop=shop))
+    )
+    cast.ids["conversation"] = str(conversation)
+    return cast
+
+
+def address_of(path: str, ids: Mapping[str, str]) -> str:
+    """A route's template with its parameters filled in."""
+    return path.format_map(ids)
+
+
+async def _actor(market: Market, *roles: Any, verified: bool = True) -> Actor:
+    async def make(tx: Tx) -> Actor:
+        email, name = f"{uuid4().hex}@cast.example", "Somebody"
+        if verified:
+            user = await create_user(
+                tx, email=email, password_hash="-", display_name=name, roles=frozenset(roles)
+            )
+        else:
+            user = await tx.con.fetchval(USERS_SQL["insert_user"], email, "-", name, [], None)
+        opened = await open_session(tx, user, user_agent="cast", address=None)
+        token, _ = market.tokens.issue(user, opened.session_id, tx.now)
+        principal = Principal(
+            user_id=user,
+            session_id=SessionId(opened.session_id),
+            display_name=name,
+            roles=principal_roles(list(roles), verified=verified),
+        )
+        return Actor(principal=principal, token=token)
+
+    return await market.database.transact(make)
+
+
+async def _open_shop(tx: Tx, owner: Principal, admin: Principal) -> ShopId:
+    wanted = ApplyForShop(name=f"Shop {uuid4().hex[:8]}", country="PT", currency="EUR")
+    shop = await apply_for_shop(tx, owner, wanted)
+    await record_account(tx, shop.id, Account(reference=f"acct_{uuid4()}", status="verified"))
+    await decide(tx, admin, shop.id, "approve", "A good neighbour.")
+    return shop.id
+
+
+async def _new_product(tx: Tx, owner: Principal, shop: ShopId) -> tuple[ProductId, VariantId]:
+    new = NewProduct(
+        title="A thing",
+        category="books",
+        variants=[NewVariant(sku="THING-1", price_minor=1_000, on_hand=500)],
+    )
+    product = await create_product(tx, owner, shop, new)
+    await publish(tx, owner, product, 1)
+    variant = await tx.con.fetchval("SELECT id FROM variants WHERE product_id = $1", product)
+    return product, variant
+
+
+async def _new_dead_job(tx: Tx) -> str:
+    job: UUID = await tx.con.fetchval(
+        "INSERT INTO jobs (kind, args, state, finished_at, attempt)"
+        " VALUES ('test.cast', '{}', 'dead', now(), 12) RETURNING id"
+    )
+    return str(job)
+
+
+async def _buy(cast: Cast, shop: ShopId, variant: VariantId) -> None:
+    """One order that is paid, and one whose payment is still to come."""
+    gateway = MemoryGateway()
+    stage = Stage(market=replace(cast.market, payments=gateway), gateway=gateway)
+    principal = cast.people["buyer"].principal
+    buyer = Buyer(principal=principal, address=AddressId(UUID(cast.ids["address"])))
+    made, (cast.placed_order,) = await stage.buy(buyer, variant)
+    await stage.pay(made)
+    unpaid, (cast.unpaid_order,) = await stage.buy(buyer, variant)
+    async with cast.market.database.connection() as con:
+        group = await read_group(con, unpaid.group_id, principal)
+    assert group.orders[0].shop_id == shop
+    cast.ids |= {
+        "order": str(cast.placed_order),
+        "group": str(unpaid.group_id),
+        "payment": str(unpaid.payment_id),
+    }

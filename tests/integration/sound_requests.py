@@ -1,0 +1,109 @@
+"""One sound request for each endpoint: what is spoiled by tests of bad input, and tried by everybody in the matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from tests.integration.cast import HOME, Cast
+
+
+def bodies(cast: Cast) -> dict[str, Any]:
+    """A body for each endpoint that takes one: every field there, and nothing wrong with it."""
+    secret = "s" * 43
+    email = f"{uuid4().hex}@cast.example"
+    variant = {
+        "sku": f"SKU-{uuid4().hex[:8]}",
+        "options": {"Size": "M"},
+        "price_minor": 700,
+        "on_hand": 3,
+    }
+    address = msgspec.to_builtins(HOME) | {"phone": "+351 210 000 000"}
+    return {
+        "POST /v1/auth/sign-up": {
+            "email": email,
+            "password": "long enough a word",
+            "display_name": "Rui",
+        },
+        "POST /v1/auth/verify-email": {"token": secret},
+        "POST /v1/auth/resend-verification": {"email": email},
+        "POST /v1/auth/login": {"email": email, "password": "wrong", "refresh_in": "body"},
+        "POST /v1/auth/refresh": {"refresh_token": secret},
+        "POST /v1/auth/logout": {"refresh_token": secret},
+        "POST /v1/auth/password-reset": {"email": email},
+        "POST /v1/auth/password-reset/confirm": {
+            "token": secret,
+            "password": "long enough a word",
+        },
+        "PATCH /v1/me": {
+            "version": 1,
+            "display_name": "Rui",
+            "locale": "pt-PT",
+            "time_zone": "Europe/Lisbon",
+        },
+        "POST /v1/me/addresses": address,
+        "PUT /v1/me/addresses/{address}": address,
+        "POST /v1/shops": {
+            "name": "Another shop",
+            "country": "PT",
+            "currency": "EUR",
+            "description": "Fine things.",
+            "slug": f"shop-{uuid4().hex[:12]}",
+        },
+        "PATCH /v1/shops/{shop}": {
+            "version": 1,
+            "name": "Another name",
+            "description": "Finer things.",
+        },
+        "POST /v1/admin/shops/{shop}/approve": {"reason": "Good."},
+        "POST /v1/admin/shops/{shop}/reject": {"reason": "Not good."},
+        "POST /v1/admin/shops/{shop}/suspend": {"reason": "Not good."},
+        "POST /v1/admin/shops/{shop}/reinstate": {"reason": "Good again."},
+        "POST /v1/shops/{shop}/products": {
+            "title": "A chair",
+            "description": "To sit on.",
+            "category": "books",
+            "variants": [variant],
+        },
+        "PATCH /v1/products/{product}": {
+            "version": 1,
+            "title": "A stool",
+            "description": "To sit on.",
+            "category": "books",
+        },
+        "POST /v1/products/{product}/publish": {"version": 1},
+        "POST /v1/products/{product}/archive": {"version": 1},
+        "PUT /v1/products/{product}/variants": {"version": 1, "variants": [variant]},
+        "PATCH /v1/variants/{variant}": {
+            "version": 1,
+            "sku": variant["sku"],
+            "options": {"Size": "L"},
+            "price_minor": 900,
+            "active": True,
+        },
+        "PUT /v1/variants/{variant}/stock": {"adjust": 1},
+        "POST /v1/products/{product}/media": {"content_type": "image/png"},
+        "PUT /v1/cart/lines/{variant}": {"quantity": 1},
+        "POST /v1/checkout": {
+            "address_id": cast.ids["address"],
+            "expected_total_minor": 1_000,
+            "currency": "EUR",
+        },
+        "POST /v1/orders/{order}/commands": {
+            "action": "ship",
+            "expected_version": 1,
+            "carrier": "CTT",
+            "tracking_number": "RR123",
+            "lines": [{"line": str(uuid4()), "quantity": 1}],
+        },
+        "PUT /v1/admin/commission": {"basis_points": 1_000},
+        "POST /v1/conversations": {"shop": cast.ids["shop"], "product": cast.ids["product"]},
+        "POST /v1/conversations/{conversation}/messages": {
+            "client_id": str(uuid4()),
+            "text": "Bom dia",
+        },
+        "PUT /v1/conversations/{conversation}/cursor": {"read_seq": 0, "delivered_seq": 0},
+        "POST /v1/notifications/read": {"ids": [str(uuid4())]},
+    }
