@@ -80,6 +80,8 @@ class _Unsent:
     name: str
     body: dict[str, Any]
     answer: asyncio.Future[dict[str, Any]]
+    connection: int = 0
+    """The connection on which it was transmitted last."""
 
 
 class SocketClient:
@@ -106,6 +108,7 @@ class SocketClient:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._opened = asyncio.Event()
+        self._connection = 0
         self._retry_ms: tuple[int, int] | None = None
         self._running: asyncio.Task[None] | None = None
         self.reconnects = 0
@@ -174,7 +177,7 @@ class SocketClient:
 
     async def unwatch(self, topic: str) -> None:
         """Stop watching."""
-        if self._watches.pop(topic, None) is not None:
+        if self._watches.pop(topic, None) is not None and self._opened.is_set():
             await self._transmit({"unsubscribe": {"topic": topic}})
 
     async def send(self, topic: str, text: str, *, client_id: UUID | None = None) -> Posted:
@@ -200,7 +203,9 @@ class SocketClient:
         await self._ask_durably("read", {"topic": topic, "seq": seq})
 
     async def typing(self, topic: str) -> None:
-        await self._transmit({"typing": {"topic": topic}})
+        """Tell that one is typing; worth nothing later, so it is not repeated."""
+        if self._opened.is_set():
+            await self._transmit({"typing": {"topic": topic}})
 
     # The connection.
 
@@ -293,8 +298,13 @@ class SocketClient:
         for watch in self._watches.values():
             if watch.seq is None:
                 await self._transmit(self._subscription(watch, next(self._ids)))
-        for identifier, command in list(self._unsent.items()):
-            await self._transmit({"id": identifier, command.name: command.body})
+        self._connection += 1
+        # Also what is asked while this goes on: nothing may fall between the old connection and the new.
+        while waiting := [
+            entry for entry in self._unsent.items() if entry[1].connection != self._connection
+        ]:
+            for identifier, command in waiting:
+                await self._transmit_command(identifier, command)
         self._opened.set()
 
     async def _take(self, event: dict[str, Any]) -> None:
@@ -367,10 +377,10 @@ class SocketClient:
                 )
             identifier = next(self._ids)
             answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-            self._unsent[identifier] = _Unsent(name=name, body=body, answer=answer)
+            command = self._unsent[identifier] = _Unsent(name=name, body=body, answer=answer)
             try:
                 if self._opened.is_set():
-                    await self._transmit({"id": identifier, name: body})
+                    await self._transmit_command(identifier, command)
                 message = await answer
             finally:
                 self._unsent.pop(identifier, None)
@@ -380,6 +390,10 @@ class SocketClient:
             if not problem.retryable or problem.code.startswith("client."):
                 raise problem
             await asyncio.sleep(_jittered(problem.retry_after_s))
+
+    async def _transmit_command(self, identifier: int, command: _Unsent) -> None:
+        command.connection = self._connection
+        await self._transmit({"id": identifier, command.name: command.body})
 
     def _answered(self, message: dict[str, Any]) -> None:
         if "subscribe" in message:

@@ -20,8 +20,8 @@ from feira.sql.jobs import QueuedAttempt, next_run_in_s, queue_due, unqueue
 
 BATCH_MAX: Final = 100
 # Beyond, rows wait where their order is kept and a lost Redis costs nothing.
-QUEUE_DEPTH_MAX: Final = 500
-QUEUED_LEASE_S: Final = 60.0
+QUEUE_DEPTH_MAX: Final = 100
+QUEUED_LEASE_S: Final = 15.0
 FULL_PAUSE_S: Final = 0.2
 SENDS_AT_ONCE_MAX: Final = 8
 

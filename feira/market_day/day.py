@@ -25,8 +25,10 @@ P = TypeVar("P", bound=Person)
 # Argon2 costs the server 40 ms of a core for each: more at once only wait.
 SIGNING_UP_AT_ONCE: Final = 8
 PHASE_TIMEOUT_S: Final = 120.0
+STROLL_ENDS_WITHIN_S: Final = 45.0
 SETTLE_TIMEOUT_S: Final = 60.0
 LOOK_EVERY_S: Final = 0.25
+HURRIED_BUYERS: Final = 50
 
 
 class DayOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +146,8 @@ class Day:
         goods = await self._goods()
         for buyer in buyers:
             buyer.goods = goods
+            # A crowd walks slowly: as much goes on among two hundred as among fifty in a hurry.
+            buyer.pace = max(1.0, len(buyers) / HURRIED_BUYERS)
         await _some_at_once([buyer.move_in for buyer in buyers])
         return buyers
 
@@ -184,7 +188,7 @@ class Day:
         try:
             if not self.options.calm:
                 await self._hurt(until)
-            async with asyncio.timeout(self.options.seconds + PHASE_TIMEOUT_S):
+            async with asyncio.timeout(self.options.seconds + STROLL_ENDS_WITHIN_S):
                 await asyncio.gather(*strolls)
         finally:
             reporter.cancel()

@@ -22,7 +22,7 @@ PASSWORD: Final = "a day at the market"  # noqa: S105 - of people who exist for 
 ADDRESS: Final = {
     "name": "Somebody", "line1": "Rua do Mercado 1", "city": "Porto", "postal_code": "4000-001", "country": "PT",
 }  # fmt: skip
-REPLY_TIMEOUT_S: Final = 20.0
+REPLY_TIMEOUT_S: Final = 30.0
 
 _QUESTIONS: Final = (
     "Bom dia! Is this still available?",
@@ -220,6 +220,8 @@ class Buyer(Person):
     """Looks, asks, haggles, buys, pays most of the time, and says when the parcel came."""
 
     address: str = ""
+    pace: float = 1.0
+    """How slowly this one walks from stall to stall."""
     goods: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     replies: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
     settled: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
@@ -245,7 +247,7 @@ class Buyer(Person):
                 await self._haggle(good)
             if self.dice.random() < 0.6 and time.monotonic() < until:  # noqa: PLR2004
                 await self._buy([good, *self.dice.sample(self.goods, self.dice.randrange(3))])
-            await asyncio.sleep(self.dice.uniform(0.5, 4.0))
+            await asyncio.sleep(self.dice.uniform(0.5, 4.0) * self.pace)
 
     async def _haggle(self, good: dict[str, Any]) -> None:
         opened = await self.api.post(
@@ -313,6 +315,8 @@ class Buyer(Person):
         if mood < 0.14:  # noqa: PLR2004
             self.record.counts["cards declined first"] += 1
             await self.on_page(page, {"how": "decline", "declined": "4000000000000002"})
+        for order in placed["orders"]:
+            self.record.commanding(order["id"], "order.paid")
         how = "twice" if mood > 0.9 else "pay"  # noqa: PLR2004
         await self.on_page(page, {"how": how})
         if 0.14 < mood < 0.22:  # noqa: PLR2004

@@ -74,7 +74,12 @@ class Record:
         elif body["kind"].startswith("order."):
             commanded_at = self._commanded_at.pop((str(body.get("order")), body["kind"]), None)
             if commanded_at is not None:
-                self.latencies_s["order: command to push"].append(now - commanded_at)
+                what = (
+                    "payment: page to push"
+                    if body["kind"] == "order.paid"
+                    else "order: command to push"
+                )
+                self.latencies_s[what].append(now - commanded_at)
 
     def took(self, what: str, seconds: float) -> None:
         self.latencies_s[what].append(seconds)

@@ -19,7 +19,7 @@ import msgspec
 
 OPEN_TIMEOUT_S: Final = 60.0
 CLOSE_TIMEOUT_S: Final = 40.0
-HOLD_S: Final = 6
+HOLD_S: Final = 20
 _VERIFY: Final = re.compile(r"\?verify=([A-Za-z0-9_-]+)")
 
 

@@ -9,6 +9,8 @@ class CloseCode(IntEnum):
     """The catalogue; `reason` goes into the close frame."""
 
     DRAINING = 3001
+    CONNECT_TIMEOUT = 3002
+    UNAVAILABLE = 3003
     TOKEN_EXPIRED = 3005
     SLOW = 3008
     NO_PONG = 3012

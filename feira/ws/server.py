@@ -76,6 +76,8 @@ class SocketServer:
         if not socket.can_prepare(request).ok:
             raise InvalidInput("socket.upgrade_required", "Open this address as a WebSocket.")
         await socket.prepare(request)
+        # They are sent; kept, they would take a kilobyte for as long as the socket lives.
+        socket.headers.clear()
         encoding = SUBPROTOCOLS[socket.ws_protocol or DEFAULT_SUBPROTOCOL]
         session = Session(self, Connection(socket, request, encoding, self._tasks))
         self.sessions.add(session)
@@ -106,6 +108,8 @@ class SocketServer:
                 case _:
                     # Closed by the client, by us, or by aiohttp for a frame that breaks RFC 6455.
                     return
+            # Not kept until the next one comes, which may be never.
+            del message
 
     async def _tick_for_ever(self) -> None:
         while True:

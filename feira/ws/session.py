@@ -1,7 +1,7 @@
 r"""One client on one socket: signs in, watches topics, and has its commands carried out in order.
 
 opened --connect(token)--> connected --close--> closed
-   \\--5 s--> closed (not signed in)
+   \--5 s without it--> closed
 """
 
 from __future__ import annotations
@@ -62,6 +62,15 @@ CONNECT_WITHIN_S: Final = 5.0
 REFRESH_WITHIN_S: Final = 25.0
 TOPICS_MAX: Final = 500
 IN_FLIGHT_MAX: Final = 256
+UNAVAILABLE_RETRY_MS: Final = (500, 3_000)
+
+# Why a token was refused decides whether coming back with a newer one helps.
+_REFUSED: Final = {
+    "auth.token_expired": CloseCode.TOKEN_EXPIRED,
+    "auth.session_revoked": CloseCode.SESSION_ENDED,
+    "auth.suspended": CloseCode.SESSION_ENDED,
+    "socket.not_connected": CloseCode.NOT_SIGNED_IN,
+}
 
 
 class Session:
@@ -78,6 +87,7 @@ class Session:
         self._topics: dict[Topic, None] = {}
         self._bucket = TokenBucket()
         self._in_flight = 0
+        self._is_connecting = False
         self._opened_at = self._heard_at = time.monotonic()
         self._pinged_at: float | None = None
 
@@ -115,8 +125,8 @@ class Session:
     async def tick(self, now: float, at: datetime) -> None:
         """Once a second: time limits."""
         if self._principal is None:
-            if now - self._opened_at > CONNECT_WITHIN_S:
-                self.connection.close(CloseCode.NOT_SIGNED_IN)
+            if not self._is_connecting and now - self._opened_at > CONNECT_WITHIN_S:
+                self.connection.close(CloseCode.CONNECT_TIMEOUT)
             return
         assert self._token_expires_at is not None
         if (at - self._token_expires_at).total_seconds() > REFRESH_WITHIN_S:
@@ -171,11 +181,16 @@ class Session:
         except FeiraError as error:
             self._refuse(message.id, error)
             if self._principal is None:
-                code = (
-                    CloseCode.BAD_TOKEN if isinstance(error, NotSignedIn) else CloseCode.BAD_REQUEST
-                )
-                if not isinstance(error, Unavailable | Conflict):
-                    self.connection.close(code)
+                self._close_unconnected(error)
+
+    def _close_unconnected(self, error: FeiraError) -> None:
+        """A socket that did not get in is of no use; its client learns whether to come back."""
+        if error.retryable or isinstance(error, Conflict):
+            self.connection.close(CloseCode.UNAVAILABLE, retry_ms=UNAVAILABLE_RETRY_MS)
+        elif isinstance(error, NotSignedIn):
+            self.connection.close(_REFUSED.get(error.code, CloseCode.BAD_TOKEN))
+        else:
+            self.connection.close(CloseCode.BAD_REQUEST)
 
     async def _carry_out(self, message: Incoming) -> None:
         match message.command:
@@ -190,7 +205,8 @@ class Session:
             case SubscribeTo() as command:
                 topic = parse_topic(command.topic)
                 subscription = await self._subscribe(topic, command.position())
-                self._answer(message.id, "subscribe", subscription_body(subscription))
+                body = {"topic": str(topic)} | subscription_body(subscription)
+                self._answer(message.id, "subscribe", body)
             case OnTopic() as command if message.name == "unsubscribe":
                 self._unsubscribe(parse_topic(command.topic))
                 self._answer(message.id, "ok", {})
@@ -220,6 +236,7 @@ class Session:
                 "socket.connected_already",
                 "This socket is connected; send refresh for a new token.",
             )
+        self._is_connecting = True
         signed_in = await authenticate(self._market, command.token)
         resume = {parse_topic(name): seen.position() for name, seen in command.resume.items()}
         self._principal = signed_in.principal
