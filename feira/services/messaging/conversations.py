@@ -8,13 +8,14 @@ from uuid import UUID
 
 import msgspec
 
-from feira.platform.domain.errors import InvalidInput, NotFound
+from feira.platform.domain.errors import InvalidInput, NotFound, Rejected
 from feira.platform.domain.ids import ConversationId, OrderId, ProductId, ShopId, UserId
 from feira.platform.domain.messaging_events import ConversationOpened
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import inbox_topic
 from feira.services.messaging.messages import SQL, not_a_conversation
 from feira.services.orders.access import order_roles
+from feira.services.users.shops import shop_roles
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one
 
@@ -62,21 +63,6 @@ class ConversationPage(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-class _Row(msgspec.Struct, frozen=True, kw_only=True):
-    id: ConversationId
-    shop_id: ShopId
-    shop_name: str
-    buyer_id: UserId
-    buyer_name: str
-    subject_kind: Literal["product", "order"] | None
-    subject_id: UUID | None
-    subject_title: str | None
-    seq: int
-    read_seq: int
-    active_at: datetime
-    last_message: msgspec.Raw
-
-
 class _OrderParties(msgspec.Struct, frozen=True, kw_only=True):
     buyer_id: UserId
     shop_id: ShopId
@@ -90,6 +76,7 @@ async def open_conversation(
     Raises:
         InvalidInput: `conversation.two_subjects`.
         NotFound: the shop, product or order is not there for this user.
+        Rejected: `conversation.own_shop`.
         NotAllowed: see `permissions.require`.
     """
     require("conversation.open", principal)
@@ -106,6 +93,12 @@ async def open_conversation(
     else:
         if not await tx.con.fetchval(SQL["is_open_shop"], wanted.shop):
             raise NotFound("shop.not_found", "There is no such shop.", field="$.shop")
+        if await shop_roles(tx.con, wanted.shop, principal):
+            raise Rejected(
+                "conversation.own_shop",
+                "This is your own shop; customers open the talk.",
+                field="$.shop",
+            )
         if wanted.product is not None:
             if not await tx.con.fetchval(SQL["is_product_of_shop"], wanted.product, wanted.shop):
                 raise NotFound(
@@ -146,8 +139,10 @@ async def list_conversations(
     con: Connection, user: UserId, *, cursor: ConversationId | None, limit: int
 ) -> ConversationPage:
     """Return a user's conversations, the most recently active first. `cursor` is the last id of the page before."""
-    rows = await fetch_all(con, SQL["list_conversations"], _Row, user, cursor, None, limit + 1)
-    items = [_view(row) for row in rows[:limit]]
+    rows = await fetch_all(
+        con, SQL["list_conversations"], ConversationView, user, cursor, None, limit + 1
+    )
+    items = rows[:limit]
     return ConversationPage(
         items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None
     )
@@ -161,14 +156,12 @@ async def read_conversation(
     Raises:
         NotFound: `conversation.not_found`.
     """
-    row = await fetch_one(con, SQL["list_conversations"], _Row, user, None, conversation, 1)
+    row = await fetch_one(
+        con, SQL["list_conversations"], ConversationView, user, None, conversation, 1
+    )
     if row is None:
         raise not_a_conversation()
-    return _view(row)
-
-
-def _view(row: _Row) -> ConversationView:
-    return ConversationView(**msgspec.structs.asdict(row), unread=row.seq - row.read_seq)
+    return row
 
 
 async def read_members(con: Connection, conversation: ConversationId) -> list[MemberView]:

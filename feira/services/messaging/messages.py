@@ -83,7 +83,9 @@ class _PostedRow(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
 
 
-async def post_messages(con: Connection, conversation: ConversationId, batch: list[Outgoing]) -> PostedBatch:
+async def post_messages(
+    con: Connection, conversation: ConversationId, batch: list[Outgoing]
+) -> PostedBatch:
     """Append a batch in one statement: in autocommit that is one commit for all of it.
 
     Senders who are not members are missing from `places`. A message whose client id is known (from before,
@@ -101,7 +103,9 @@ async def post_messages(con: Connection, conversation: ConversationId, batch: li
     rows = await _append(con, arguments)
     fresh = [row for row in rows if row.fresh]
     return PostedBatch(
-        places={(row.sender_id, row.client_id): PostedMessage(seq=row.seq, at=row.at) for row in rows},
+        places={
+            (row.sender_id, row.client_id): PostedMessage(seq=row.seq, at=row.at) for row in rows
+        },
         epoch=fresh[0].epoch if fresh else "",
         events=[LoggedEvent(seq=row.seq, at=row.at, body=row.body) for row in fresh],
     )
@@ -149,7 +153,12 @@ async def read_history(
 ) -> list[LoggedEvent]:
     """Return up to `limit` messages before a sequence number (the newest when None), in ascending order."""
     newest_first = await fetch_all(
-        con, SQL["read_history"], LoggedEvent, conversation, before or 2**62, min(limit, HISTORY_LIMIT_MAX)
+        con,
+        SQL["read_history"],
+        LoggedEvent,
+        conversation,
+        before or 2**62,
+        min(limit, HISTORY_LIMIT_MAX),
     )
     return newest_first[::-1]
 

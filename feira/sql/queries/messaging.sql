@@ -85,7 +85,7 @@ WHERE m.conversation_id = $1::uuid ORDER BY m.joined_at, m.user_id;
 -- name: list_conversations
 -- A user's conversations, the most recently active first, after one of them; or a single one.
 SELECT c.id, c.shop_id, s.name AS shop_name, c.buyer_id, b.display_name AS buyer_name,
-       c.subject_kind, c.subject_id, c.seq, m.read_seq,
+       c.subject_kind, c.subject_id, c.seq, m.read_seq, c.seq - m.read_seq AS unread,
        coalesce(c.last_message_at, c.created_at) AS active_at,
        coalesce(last.body, 'null'::json) AS last_message, p.title AS subject_title
 FROM conversation_members m
