@@ -31,6 +31,7 @@ PAGE_PATHS: Final = (
     "/cart",
     "/checkout",
     "/checkout/{group}",
+    "/payments/{payment}",
     "/orders",
     "/orders/{order}",
     "/chat",
@@ -41,6 +42,7 @@ PAGE_PATHS: Final = (
     "/account",
     "/sign-in",
     "/sign-up",
+    "/forgotten",
     "/verify-email",
     "/reset-password",
 )

@@ -4,7 +4,6 @@ import { fill, h } from "./dom.js";
 import { api, live, session } from "./feira.js";
 import { navigation } from "./navigation.js";
 import { Router } from "./router.js";
-import { icon } from "./icons.js";
 import { pattern } from "./tiles.js";
 import { accountView } from "./views/account.js";
 import { cartView } from "./views/cart.js";
@@ -14,7 +13,7 @@ import { marketView } from "./views/market.js";
 import { notificationsView } from "./views/notifications.js";
 import { orderView } from "./views/order.js";
 import { ordersView } from "./views/orders.js";
-import { paymentView } from "./views/payment.js";
+import { paymentView, returnedView } from "./views/payment.js";
 import { productView } from "./views/product.js";
 import { sellingView } from "./views/selling.js";
 import { forgottenView, resetView, signInView, signUpView, verifyView } from "./views/door.js";
@@ -23,11 +22,12 @@ import { forgottenView, resetView, signInView, signUpView, verifyView } from "./
 const OFFLINE_AFTER_MS = 1_500;
 
 const routes = {
-  "/": marketView,
+  "/": homeView,
   "/products/:product": productView,
   "/cart": cartView,
   "/checkout": forMembers(checkoutView),
   "/checkout/:group": forMembers(paymentView),
+  "/payments/:payment": forMembers(returnedView),
   "/orders": forMembers(ordersView),
   "/orders/:order": forMembers(orderView),
   "/chat": forMembers(chatView),
@@ -49,6 +49,17 @@ const router = new Router(routes, show);
 const { topbar, tabbar } = navigation();
 
 document.getElementById("app").append(h("a", { class: "skip", href: "#main" }, "Skip to content"), topbar, banner, main, tabbar);
+
+/** The links of our e-mails come to the front door. */
+function homeView(context) {
+  const verify = context.query.get("verify");
+  const reset = context.query.get("reset");
+  if (verify || reset) {
+    go(verify ? `/verify-email?token=${encodeURIComponent(verify)}` : `/reset-password?token=${encodeURIComponent(reset)}`, { replace: true });
+    return null;
+  }
+  return marketView(context);
+}
 
 /** A view for the signed-in; others are asked to sign in and then brought back. */
 function forMembers(view) {

@@ -1,6 +1,7 @@
 // The cart's contents for every view that shows a part of them.
 
 import { api, session } from "./feira.js";
+import { toastError } from "./toast.js";
 
 class Basket extends EventTarget {
   view = { lines: [], totals: [] };
@@ -33,4 +34,4 @@ class Basket extends EventTarget {
 }
 
 export const basket = new Basket();
-session.addEventListener("change", () => basket.load().catch(() => {}));
+session.addEventListener("change", () => basket.load().catch(toastError));

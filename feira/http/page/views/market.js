@@ -74,7 +74,7 @@ export async function marketView({ query, signal }) {
 
 function searchPath({ text, category, sort, inStock }, cursor) {
   const query = new URLSearchParams({ limit: String(PAGE), sort });
-  if (text) query.set("text", text);
+  if (text) query.set("q", text);
   if (category) query.set("category", category);
   if (inStock) query.set("in_stock", "true");
   if (cursor) query.set("cursor", cursor);

@@ -1,0 +1,46 @@
+// Words for states, the same wherever an order, a shop or a product is shown.
+
+const ORDERS = {
+  pending_payment: ["Waiting for payment", "warm"],
+  paid: ["Paid", "hot"],
+  accepted: ["Being prepared", "hot"],
+  shipped: ["On its way", "hot"],
+  delivered: ["Delivered", "good"],
+  completed: ["Completed", "good"],
+  cancelled: ["Cancelled", "bad"],
+  expired: ["Expired", ""],
+};
+
+const PRODUCTS = { draft: ["Draft", "warm"], published: ["On the market", "good"], archived: ["Archived", ""] };
+
+const SHOPS = {
+  applied: ["Applied", "warm"],
+  verifying: ["Being verified", "warm"],
+  verified: ["Waiting for approval", "warm"],
+  approved: ["Open", "good"],
+  restricted: ["Restricted", "bad"],
+  suspended: ["Suspended", "bad"],
+  rejected: ["Turned down", "bad"],
+};
+
+const EVENTS = {
+  "order.created": "Order placed",
+  "order.paid": "Paid",
+  "order.paid_late": "Paid after the hold had ended; the money goes back",
+  "order.payment_declined": "Payment declined",
+  "order.accepted": "Accepted by the stall",
+  "order.partially_shipped": "A part is on its way",
+  "order.shipped": "On its way",
+  "order.delivered": "Delivered",
+  "order.completed": "Completed",
+  "order.cancelled": "Cancelled",
+  "order.expired": "Expired without payment",
+  "order.refunded": "Money returned",
+};
+
+const words = (table, key) => table[key] ?? [String(key).replaceAll("_", " "), ""];
+
+export const orderStatus = (status) => words(ORDERS, status);
+export const productStatus = (status) => words(PRODUCTS, status);
+export const shopStatus = (status) => words(SHOPS, status);
+export const eventTitle = (kind) => EVENTS[kind] ?? kind.split(".").at(-1).replaceAll("_", " ");

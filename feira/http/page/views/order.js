@@ -1,0 +1,171 @@
+// One order: what is in it, where it is, what happened, and what may be done now.
+
+import { busy, field, fill, h } from "../dom.js";
+import { api, live, session } from "../feira.js";
+import { dayAndTime, left, money, options } from "../format.js";
+import { icon } from "../icons.js";
+import { eventTitle, orderStatus } from "../status.js";
+import { picture } from "../tiles.js";
+import { toast, toastError } from "../toast.js";
+import { addressLines } from "./checkout.js";
+
+const STEPS = [["pending_payment", "Placed"], ["paid", "Paid"], ["accepted", "Accepted"], ["shipped", "Shipped"], ["delivered", "Delivered"], ["completed", "Completed"]];
+const DEADLINES = { hold: "Held for you", auto_accept: "Completes by itself in" };
+const ACTIONS = {
+  accept: { label: "Accept the order", done: "Accepted." },
+  ship: { label: "Mark as shipped", done: "On its way." },
+  deliver: { label: "It arrived", done: "Glad it arrived." },
+  complete: { label: "All good, complete", done: "Completed. Thank you." },
+  cancel: { label: "Cancel the order", done: "Cancelled.", quiet: true },
+};
+
+export async function orderView({ params, signal, go }) {
+  const path = `/v1/orders/${params.order}`;
+  let order = await api.get(path, { signal });
+  let entries = (await api.get(`${path}/timeline?limit=200`, { signal })).items;
+  const seller = session.user.shops.some((shop) => shop.id === order.shop_id);
+
+  const status = h("div", {});
+  const actions = h("div", { class: "row", "aria-live": "polite" });
+  const timeline = h("ol", { class: "timeline", "aria-label": "What happened" });
+  const countdowns = h("div", { class: "stack-s" });
+  const lines = h("ul", { class: "lines" });
+  const parcels = h("div", { class: "stack-s" });
+
+  const render = () => {
+    fill(status, progress(order));
+    fill(actions, order.status === "pending_payment" && order.buyer_id === session.user.id && h("a", { class: "button", href: `/checkout/${order.group_id}` }, icon("lock"), "Pay now"),
+      order.actions.map((action) => actionButton(action, () => act(action))), chatButton(order, seller, go));
+    fill(timeline, [...entries].reverse().map((entry, at) => timelineEntry(entry, at === 0)));
+    fill(lines, order.lines.map((line) => orderLine(line, order.currency)));
+    fill(parcels, order.shipments.map(parcel));
+    renderCountdowns();
+  };
+  const renderCountdowns = () => fill(countdowns, order.deadlines.map((deadline) => {
+    const time = left(deadline.due_at);
+    return time && h("p", { class: "note warm row apart" }, h("span", {}, DEADLINES[deadline.kind] ?? deadline.kind), h("span", { class: "number strong" }, time));
+  }));
+  const reload = async () => {
+    [order, entries] = [await api.get(path, { signal }), (await api.get(`${path}/timeline?limit=200`, { signal })).items];
+    render();
+  };
+  const reloadSoon = () => reload().catch((error) => { if (error.name !== "AbortError") toastError(error); });
+
+  const act = async (action) => {
+    const extra = action === "ship" ? await askShipment() : action === "cancel" ? await askReason() : {};
+    if (extra === null) return;
+    try {
+      order = await api.post(`${path}/commands`, { action, expected_version: order.version, ...extra });
+      toast(ACTIONS[action].done);
+      render();
+    } catch (error) {
+      toastError(error);
+      // The order moved on under our hands: show where it is.
+      if (error.status === 409) await reload();
+    }
+  };
+
+  render();
+  const unwatch = live.socket.watch(`order:${order.id}`, {
+    onEvent: (event) => {
+      if (!entries.some((entry) => entry.seq === event.seq)) entries = [...entries, event];
+      if (event.body.version > order.version) reloadSoon();
+      else render();
+    },
+    onState: (_state, seq) => { if (seq > (entries.at(-1)?.seq ?? 0)) reloadSoon(); },
+    onReset: reloadSoon,
+  });
+  const ticking = setInterval(renderCountdowns, 1000);
+
+  const element = h("div", {},
+    h("a", { class: "back", href: seller ? "/selling" : "/orders" }, icon("back"), seller ? "Selling" : "Orders"),
+    h("header", { class: "head" }, h("div", {}, h("h1", { tabindex: "-1" }, `Order ${order.number}`),
+      h("p", {}, seller ? `For ${order.buyer_name}` : `From ${order.shop_name}`, ` · ${dayAndTime(order.created_at)}`))),
+    h("div", { class: "columns" },
+      h("div", { class: "stack wide-gap" },
+        h("section", { class: "card stack" }, status, countdowns, actions),
+        h("section", { class: "card stack" }, h("h2", {}, "What happened"), timeline)),
+      h("aside", { class: "stack wide-gap" },
+        h("section", { class: "card stack" }, h("h2", {}, "What is in it"), lines, sums(order)),
+        h("section", { class: "card stack" }, h("h2", {}, "Where it goes"), addressLines(order.shipping_address), parcels))));
+  return { title: `Order ${order.number}`, element, close: () => { clearInterval(ticking); unwatch(); } };
+}
+
+function progress(order) {
+  const [text, tone] = orderStatus(order.status);
+  if (order.status === "cancelled" || order.status === "expired") {
+    return h("div", { class: "row apart" }, h("span", { class: `tag ${tone} large` }, text), order.refunded_minor > 0 && h("span", { class: "muted" }, `${money(order.refunded_minor, order.currency)} returned`));
+  }
+  const now = STEPS.findIndex(([status]) => status === order.status);
+  return h("ol", { class: "steps", "aria-label": "Progress" }, STEPS.map(([, label], at) =>
+    h("li", { class: at < now || order.status === "completed" ? "done" : at === now ? "now" : "", "aria-current": at === now ? "step" : null }, h("span", { class: "dot", "aria-hidden": "true" }, (at < now || order.status === "completed") && icon("check")), h("span", {}, label))));
+}
+
+function actionButton(action, run) {
+  const { label = action, quiet = false } = ACTIONS[action] ?? {};
+  return h("button", { class: quiet ? "button danger" : "button", onclick: (event) => busy(event.currentTarget, run) }, label);
+}
+
+function chatButton(order, seller, go) {
+  const open = async () => {
+    try {
+      const conversation = await api.post("/v1/conversations", { shop: order.shop_id, order: order.id });
+      go(`/chat/${conversation.id}`);
+    } catch (error) {
+      toastError(error);
+    }
+  };
+  return h("button", { class: "button quiet", onclick: (event) => busy(event.currentTarget, open) }, icon("chat"), seller ? `Write to ${order.buyer_name}` : "Write to the stall");
+}
+
+function timelineEntry({ at, body }, newest) {
+  const more = [body.shipment && `${body.shipment.carrier} · ${body.shipment.tracking_number}`, body.decline_code && body.decline_code.replaceAll("_", " "), body.reason,
+    body.refund_minor > 0 && `${money(body.refund_minor, body.currency)} goes back to the buyer`].filter(Boolean).join(" · ");
+  return h("li", { class: newest ? "newest" : "" }, h("span", { class: "strong" }, eventTitle(body.kind)), more && h("span", { class: "muted" }, more), h("time", { class: "small muted", datetime: at }, dayAndTime(at)));
+}
+
+function orderLine(line, currency) {
+  return h("li", { class: "order-line" },
+    h("a", { class: "thumb", href: `/products/${line.product_id}`, tabindex: "-1", "aria-hidden": "true" }, picture(line.product_id, null, { square: true })),
+    h("div", { class: "what" }, h("a", { class: "plain strong", href: `/products/${line.product_id}` }, line.title),
+      h("div", { class: "small muted" }, [`${line.quantity} × ${money(line.unit_price_minor, currency)}`, options(line.options)].filter(Boolean).join(" · ")),
+      line.shipped > 0 && line.shipped < line.quantity && h("div", { class: "small muted" }, `${line.shipped} of ${line.quantity} shipped`)),
+    h("span", { class: "number strong" }, money(line.total_minor, currency)));
+}
+
+function sums(order) {
+  const rows = [["Items", order.items_minor], ["Shipping", order.shipping_minor], ["Tax", order.tax_minor], ["Discount", -order.discount_minor]].filter(([, amount], at) => at === 0 || amount !== 0);
+  return h("dl", { class: "sums" }, rows.map(([label, amount]) => [h("dt", {}, label), h("dd", { class: "number" }, money(amount, order.currency))]),
+    h("dt", { class: "strong" }, "Total"), h("dd", { class: "number strong" }, money(order.total_minor, order.currency)),
+    order.refunded_minor > 0 && [h("dt", {}, "Returned"), h("dd", { class: "number" }, money(order.refunded_minor, order.currency))],
+    order.commission_minor !== null && [h("dt", { class: "muted" }, "Market's share"), h("dd", { class: "number muted" }, money(order.commission_minor, order.currency))]);
+}
+
+function parcel(shipment) {
+  return h("p", { class: "note row" }, icon("truck"), h("span", {}, h("span", { class: "strong" }, shipment.carrier), h("br"), h("span", { class: "small" }, shipment.tracking_number)));
+}
+
+function askShipment() {
+  return ask("What carries it?", "Mark as shipped", [
+    field("Carrier", { name: "carrier", required: true, maxlength: 80, placeholder: "CTT, DHL, …" }),
+    field("Tracking number", { name: "tracking_number", required: true, maxlength: 80 }),
+  ]);
+}
+
+function askReason() {
+  return ask("Why cancel?", "Cancel the order", [field("Reason", { name: "reason", required: true, maxlength: 300, placeholder: "The other side sees this" })]);
+}
+
+/** A small dialog; resolves to the form's values, or null when it is closed. */
+function ask(title, action, fields) {
+  return new Promise((resolve) => {
+    const form = h("form", { method: "dialog", class: "stack" }, h("h2", {}, title), fields,
+      h("div", { class: "row" }, h("button", { class: "button", value: "go" }, action), h("button", { class: "button quiet", type: "button", onclick: () => dialog.close() }, "Not now")));
+    const dialog = h("dialog", { "aria-label": title, onclose: () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "go" ? Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()])) : null);
+    } }, form);
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
