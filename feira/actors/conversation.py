@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from feira.actors.node import Node
 
 log = structlog.get_logger("feira.actors")
+
+# Unread counts may trail by so much: a lively conversation reads them once for many messages.
+UNREAD_WITHIN_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class ConversationActor(TopicActor):
         )
         self.conversation = conversation
         self.node = node
+        self._unread_due = False
 
     async def handle_commands(self, commands: list[object]) -> None:
         posts = [mail for mail in commands if isinstance(mail, Post)]
@@ -98,11 +102,15 @@ class ConversationActor(TopicActor):
                 mail.answer.set_exception(not_a_conversation())
             else:
                 mail.answer.set_result(place)
-        if posted.events:
-            await self._tell_inboxes()
+        if posted.events and not self._unread_due:
+            self._unread_due = True
+            self.node.tasks.start(self._tell_inboxes(), name="unread-counts")
 
     async def _tell_inboxes(self) -> None:
         """Unread counts on every device of every member. A hint: the list of conversations has the truth."""
+        # Answers go out first; what is posted meanwhile is counted too.
+        await asyncio.sleep(UNREAD_WITHIN_S)
+        self._unread_due = False
         try:
             async with self.database.connection() as con:
                 cursors = await read_cursors(con, self.conversation)

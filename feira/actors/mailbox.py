@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -37,7 +36,8 @@ class Actor(ABC, Generic[Mail]):
 
     def __init__(self, tasks: TaskOwner) -> None:
         self._tasks = tasks
-        self._mailbox: deque[Mail] = deque()
+        # A list, not a deque: that reserves 600 bytes, and nearly all actors are idle nearly always.
+        self._mailbox: list[Mail] = []
         self._draining = False
         self._crashes = 0
         self.used_at = time.monotonic()
@@ -80,7 +80,8 @@ class Actor(ABC, Generic[Mail]):
     async def _drain(self) -> None:
         try:
             while self._mailbox:
-                batch = [self._mailbox.popleft() for _ in range(min(BATCH_MAX, len(self._mailbox)))]
+                batch = self._mailbox[:BATCH_MAX]
+                del self._mailbox[:BATCH_MAX]
                 metrics.BATCH_SIZE.labels(self.kind).observe(len(batch))
                 await self._handle_or_reset(batch)
         finally:

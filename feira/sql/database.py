@@ -165,6 +165,7 @@ async def open_pool(dsn: str, *, size_min: int, size_max: int) -> asyncpg.Pool[a
         command_timeout=STATEMENT_TIMEOUT_S,
         timeout=ACQUIRE_TIMEOUT_S,
         init=_prepare_connection,
+        reset=_keep_session,
         server_settings={
             "application_name": "feira",
             "timezone": "UTC",
@@ -193,3 +194,11 @@ async def _prepare_connection(con: asyncpg.Connection[asyncpg.Record]) -> None:
         await con.set_type_codec(
             name, schema="pg_catalog", encoder=encode, decoder=decode, format="binary"
         )
+
+
+async def _keep_session(_con: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Give a connection back as it is: asyncpg would otherwise run a query after every use, and wait for it.
+
+    No statement of ours leaves anything in its session: locks and settings are the transaction's own, and a
+    transaction that was left open asyncpg rolls back before this.
+    """

@@ -122,6 +122,9 @@ class Bus:
                 backoff_s = BACKOFF_MIN_S
                 while True:
                     await self._outbox_filled.wait()
+                    # This node's own answers and pushes are written in the next two turns of the loop; they go first.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
                     await self._publish_queued(connection)
             except OSError as error:
                 log.warning(

@@ -6,7 +6,7 @@ same is said; only the mailbox is told more.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -212,7 +212,12 @@ def principal_roles(platform: list[Role], *, verified: bool) -> frozenset[Role]:
     roles: set[Role] = {"anyone", "user", *platform}
     if verified:
         roles.add("verified")
-    return frozenset(roles)
+    found = frozenset(roles)
+    # Nearly everybody has the same: thousands of idle sockets share one set.
+    return _SHARED_ROLES.setdefault(found, found)
+
+
+_SHARED_ROLES: Final[dict[frozenset[Role], frozenset[Role]]] = {}
 
 
 async def _start_over(tx: Tx, user: UserId, password_hash: str, display_name: str) -> None:
