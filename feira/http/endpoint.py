@@ -10,7 +10,6 @@ a msgspec struct decoded from JSON. The return type is the JSON answer; `None` i
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_type_hints
@@ -21,6 +20,7 @@ from multidict import MultiMapping
 
 from feira.http.call import Call
 from feira.platform.domain.errors import InvalidInput
+from feira.platform.domain.json_text import holds_nul
 
 Service = Literal["users", "products", "orders", "payments", "messaging", "notifications"]
 Handler = Callable[..., Awaitable[Any]]
@@ -110,7 +110,7 @@ def decode_body(raw: bytes, kind: object) -> object:
     """
     if not raw:
         raise InvalidInput("request.malformed_json", "The body is empty; send JSON.", field="$")
-    if _NUL_ESCAPE in raw and _NUL_ESCAPED.search(raw):
+    if holds_nul(raw):
         raise _nul("$")
     try:
         return msgspec.json.decode(raw, type=kind)
@@ -157,9 +157,6 @@ def encode_answer(answer: object, status: int) -> web.StreamResponse:
 
 
 _PATH_MARK: Final = " - at `"
-_NUL_ESCAPE: Final = b"\\u0000"
-# An even number of backslashes before it are backslashes themselves.
-_NUL_ESCAPED: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def _nul(field: str) -> InvalidInput:

@@ -16,6 +16,7 @@ from feira.actors.frames import Encoding, Frame, encode_message
 from feira.actors.topic import Position, Subscription
 from feira.platform.domain.errors import FeiraError, InvalidInput
 from feira.platform.domain.ids import OrderId
+from feira.platform.domain.json_text import holds_nul
 from feira.platform.domain.orders import OrderCommand
 from feira.services.messaging.messages import NewMessage
 
@@ -161,6 +162,8 @@ def _split_msgpack(data: bytes) -> list[bytes]:
 
 
 def _incoming(piece: bytes) -> Incoming:
+    if holds_nul(piece):
+        return Incoming(id=_id_of(piece), name="", command=_nul())
     try:
         message = _json.decode(piece)
     except msgspec.ValidationError as error:
@@ -188,8 +191,13 @@ def _id_of(piece: bytes) -> int | None:
     """The id of a message that is wrong elsewhere, so that its sender learns which one it was."""
     try:
         return msgspec.json.decode(piece, type=_OnlyId).id
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _nul() -> InvalidInput:
+    # PostgreSQL's text holds every character but this one.
+    return InvalidInput("request.invalid", "The character U+0000 cannot be stored.", field="$")
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidInput:

@@ -26,7 +26,7 @@ from feira.platform.domain.errors import (
 )
 from feira.platform.domain.ids import ConversationId, SessionId, UserId
 from feira.platform.domain.permissions import Principal
-from feira.platform.domain.topics import Topic, inbox_topic, parse_topic
+from feira.platform.domain.topics import Topic, conversation_topic, inbox_topic, parse_topic
 from feira.services.messaging.messages import NewMessage, PostedMessage, WantedCursor
 from feira.services.users.authentication import authenticate
 from feira.services.watching import require_watch
@@ -335,8 +335,14 @@ class Session:
 
     async def _move_cursor(self, name: str, command: UpTo) -> None:
         read, delivered = (command.seq, 0) if name == "read" else (0, command.seq)
+        conversation = _conversation(command.topic)
+        topic = conversation_topic(conversation)
+        if topic not in self._topics:
+            # Who watches was asked already.
+            async with self._market.database.connection() as con:
+                await require_watch(con, self._require_principal(), topic)
         await self._node.move_cursor(
-            _conversation(command.topic),
+            conversation,
             WantedCursor(user_id=self.user_id, read_seq=read, delivered_seq=delivered),
         )
 
