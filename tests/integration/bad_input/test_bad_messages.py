@@ -216,23 +216,22 @@ async def test_a_message_of_the_wrong_shape_however_deep_is_refused_and_the_sock
     await heard_by_owner(room)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"id": 1, "send": b"\x00\xff"},
-        {1: 2},
-        {"id": -1, "ping": {}},
-        {"id": 2**64 - 1, "ping": {}},
-        {"id": 1, "ping": {}, "typing": {}},
-        {"id": 1.5, "ping": {}},
-        {"id": 1, "send": {"topic": "t", "client_id": b"x" * 16, "text": "t"}},
-        msgspec.msgpack.Ext(5, b"x"),
-        float("nan"),
-        [[[]]],
-        None,
-    ],
-    ids=lambda value: repr(value)[:30],
-)
+STRANGE_VALUES: Final[list[object]] = [
+    {"id": 1, "send": b"\x00\xff"},
+    {1: 2},
+    {"id": -1, "ping": {}},
+    {"id": 2**64 - 1, "ping": {}},
+    {"id": 1, "ping": {}, "typing": {}},
+    {"id": 1.5, "ping": {}},
+    {"id": 1, "send": {"topic": "t", "client_id": b"x" * 16, "text": "t"}},
+    msgspec.msgpack.Ext(5, b"x"),
+    float("nan"),
+    [[[]]],
+    None,
+]
+
+
+@pytest.mark.parametrize("value", STRANGE_VALUES, ids=lambda value: repr(value)[:30])
 async def test_messagepack_of_any_shape_is_refused_or_ends_the_socket(
     room: Room, value: object
 ) -> None:

@@ -1,0 +1,282 @@
+"""Who may do what: every endpoint and every topic, tried by everybody. A new endpoint fails here until it is declared."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any, Final, get_args
+from uuid import uuid4
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+
+from feira.app import RunningNode
+from feira.http.endpoint import Endpoint
+from feira.http.routes import ENDPOINTS
+from feira.platform.domain.topics import TopicKind
+from feira.ws.close_codes import CloseCode
+from tests.integration.cast import PARTS, Cast, Part, address_of, assemble
+from tests.integration.sound_requests import bodies
+from tests.integration.test_sockets import opened
+
+# ok: the door is open, whatever the rules say behind it. 401, 403, 404: as the answer says.
+# The checkout names the buyer's address. The buyer bought from the owner's shop, where staff works; everything belongs to one of them.
+TABLE: Final = """
+                                                    anonymous unverified buyer other_buyer owner staff rival support finance admin
+POST   /v1/auth/sign-up                                ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/auth/verify-email                           ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/auth/resend-verification                    ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/auth/login                                  401 401 401 401 401 401 401 401 401 401
+POST   /v1/auth/refresh                                401 401 401 401 401 401 401 401 401 401
+POST   /v1/auth/logout                                 ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/auth/password-reset                         ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/auth/password-reset/confirm                 ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /.well-known/jwks.json                          ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/me                                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+PATCH  /v1/me                                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/me/sessions                                 401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+DELETE /v1/me/sessions/{session}                       401 404 ok  404 404 404 404 404 404 404
+GET    /v1/me/addresses                                401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/me/addresses                                401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/me/addresses/{address}                      401 404 ok  404 404 404 404 404 404 404
+PUT    /v1/me/addresses/{address}                      401 404 ok  404 404 404 404 404 404 404
+DELETE /v1/me/addresses/{address}                      401 404 ok  404 404 404 404 404 404 404
+POST   /v1/shops                                       401 403 ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/shops/by-slug/{slug}                        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/shops/{shop}                                ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+PATCH  /v1/shops/{shop}                                401 404 404 404 ok  403 404 403 403 403
+GET    /v1/shops/{shop}/private                        401 404 404 404 ok  ok  404 ok  ok  ok
+GET    /v1/admin/shops                                 401 403 403 403 403 403 403 403 403 ok
+POST   /v1/admin/shops/{shop}/approve                  401 403 403 403 403 403 403 403 403 ok
+POST   /v1/admin/shops/{shop}/reject                   401 403 403 403 403 403 403 403 403 ok
+POST   /v1/admin/shops/{shop}/suspend                  401 403 403 403 403 403 403 403 403 ok
+POST   /v1/admin/shops/{shop}/reinstate                401 403 403 403 403 403 403 403 403 ok
+GET    /v1/categories                                  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/shops/{shop}/products                       ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/shops/{shop}/products?status=all            401 404 404 404 ok  ok  404 ok  404 ok
+POST   /v1/shops/{shop}/products                       401 404 404 404 ok  ok  404 404 404 404
+POST   /v1/shops/{shop}/products/import                401 404 404 404 ok  ok  404 404 404 404
+GET    /v1/products/{product}                          ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/products/{draft}                            404 404 404 404 ok  ok  404 ok  404 ok
+PATCH  /v1/products/{product}                          401 404 404 404 ok  ok  404 403 404 403
+POST   /v1/products/{product}/publish                  401 404 404 404 ok  ok  404 403 404 403
+POST   /v1/products/{product}/archive                  401 404 404 404 ok  ok  404 403 404 403
+PUT    /v1/products/{product}/variants                 401 404 404 404 ok  ok  404 403 404 403
+PATCH  /v1/variants/{variant}                          401 404 404 404 ok  ok  404 403 404 403
+PUT    /v1/variants/{variant}/stock                    401 404 404 404 ok  ok  404 403 404 403
+POST   /v1/products/{product}/media                    401 404 404 404 ok  ok  404 403 404 403
+POST   /v1/media/{media}/uploaded                      401 404 404 404 ok  ok  404 403 404 403
+DELETE /v1/media/{media}                               401 404 404 404 ok  ok  404 403 404 403
+GET    /v1/search                                      ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/cart                                        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+PUT    /v1/cart/lines/{variant}                        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/checkout                                    401 403 ok  404 404 404 404 404 404 404
+GET    /v1/order-groups/{group}                        401 404 ok  404 404 404 404 ok  ok  ok
+GET    /v1/orders                                      401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/shops/{shop}/orders                         401 404 404 404 ok  ok  404 ok  ok  ok
+GET    /v1/orders/{order}                              401 404 ok  404 ok  ok  404 ok  ok  ok
+GET    /v1/orders/{order}/timeline                     401 404 ok  404 ok  ok  404 ok  ok  ok
+POST   /v1/orders/{order}/commands accept              401 404 403 404 ok  ok  404 403 403 403
+POST   /v1/orders/{order}/commands ship                401 404 403 404 ok  ok  404 403 403 403
+POST   /v1/orders/{order}/commands deliver             401 404 ok  404 403 403 404 ok  403 403
+POST   /v1/orders/{order}/commands complete            401 404 ok  404 403 403 404 ok  403 403
+POST   /v1/orders/{order}/commands cancel              401 404 ok  404 ok  ok  404 ok  403 403
+GET    /v1/payments/{payment}                          401 404 ok  404 404 404 404 ok  ok  ok
+POST   /v1/payments/{payment}/refresh                  401 404 ok  404 404 404 404 ok  ok  ok
+POST   /v1/webhooks/{provider}                         403 403 403 403 403 403 403 403 403 403
+GET    /v1/shops/{shop}/balance                        401 404 404 404 ok  ok  404 ok  ok  ok
+GET    /v1/admin/commission                            401 403 403 403 403 403 403 403 ok  ok
+PUT    /v1/admin/commission                            401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/admin/ledger/health                         401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/conversations                               401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/conversations                               401 403 ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/conversations/{conversation}                401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/conversations/{conversation}/members        401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/conversations/{conversation}/messages       401 404 ok  404 ok  ok  404 404 404 404
+POST   /v1/conversations/{conversation}/messages       401 404 ok  404 ok  ok  404 404 404 404
+PUT    /v1/conversations/{conversation}/cursor         401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/notifications                               401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/notifications/read                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/admin/jobs                                  401 403 403 403 403 403 403 ok  ok  ok
+GET    /v1/admin/jobs/dead                             401 403 403 403 403 403 403 ok  ok  ok
+POST   /v1/admin/jobs/{job}/requeue                    401 403 403 403 403 403 403 403 403 ok
+"""
+TOPICS: Final = """
+                    unverified buyer other_buyer owner staff rival support finance admin
+conversation            no  ok  no  ok  ok  no  no  no  no
+order                   no  ok  no  ok  ok  no  ok  ok  ok
+inbox                   no  ok  no  no  no  no  no  no  no
+shop                    no  no  no  ok  ok  no  ok  no  ok
+product                 ok  ok  ok  ok  ok  ok  ok  ok  ok
+draft                   no  no  no  no  no  no  no  no  no
+ops                     no  no  no  no  no  no  ok  ok  ok
+"""
+COMMANDS: Final[dict[str, dict[str, Any]]] = {
+    "accept": {"action": "accept"},
+    "ship": {"action": "ship", "carrier": "CTT", "tracking_number": "RR1"},
+    "deliver": {"action": "deliver"},
+    "complete": {"action": "complete"},
+    "cancel": {"action": "cancel", "reason": "I think otherwise."},
+}
+# Used up by whoever is let in: each of them gets one of their own.
+USED_UP: Final = ("session", "address", "media", "job")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of a table; `variation` is a query or a command."""
+
+    method: str
+    path: str
+    variation: str
+    expected: dict[Part, str]
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.method} {self.path.replace('{draft}', '{product}')}"
+
+
+def rows() -> list[Row]:
+    head, *lines = TABLE.strip("\n").splitlines()
+    parts = head.split()
+    assert tuple(parts) == PARTS
+    found: list[Row] = []
+    for line in lines:
+        words = line.split()
+        method, address, cells = words[0], words[1], words[-len(parts) :]
+        path, _, query = address.partition("?")
+        command = " ".join(words[2 : -len(parts)])
+        expected = dict(zip(PARTS, cells, strict=True))
+        found.append(Row(method, path, f"?{query}" if query else command, expected))
+    return found
+
+
+def name_of(endpoint: Endpoint) -> str:
+    return f"{endpoint.method} {endpoint.path}"
+
+
+def test_every_endpoint_and_every_kind_of_topic_is_in_the_tables() -> None:
+    declared = {row.endpoint for row in rows()}
+    assert declared == {name_of(endpoint) for endpoint in ENDPOINTS}
+    kinds = {line.split()[0] for line in TOPICS.strip("\n").splitlines()[1:]}
+    assert kinds - {"draft"} == set(get_args(TopicKind))
+
+
+@pytest.fixture
+async def cast(node: RunningNode) -> Cast:
+    cast = await assemble(node.market)
+    async with node.market.database.connection() as con:
+        cast.ids["draft"] = str(
+            await con.fetchval(
+                "INSERT INTO products (shop_id, slug, title, currency)"
+                " VALUES ($1, 'a-draft', 'A draft', 'EUR') RETURNING id",
+                cast.ids["shop"],
+            )
+        )
+    return cast
+
+
+async def test_everybody_gets_through_the_doors_that_are_theirs_and_no_others(
+    node: RunningNode, cast: Cast
+) -> None:
+    wrong: list[str] = []
+    async with ClientSession(f"http://127.0.0.1:{node.port}") as session:
+        for row in rows():
+            for part in PARTS:
+                status, code = await _try(session, cast, row, part)
+                happened = str(status) if status in {401, 403, 404} else "ok"
+                if status >= 500 or happened != row.expected[part]:
+                    wrong.append(
+                        f"{row.method} {row.path} {row.variation} by {part}:"
+                        f" {status} {code}, not {row.expected[part]}"
+                    )
+    assert not wrong, "\n".join(wrong)
+
+
+async def _try(session: ClientSession, cast: Cast, row: Row, part: Part) -> tuple[int, str]:
+    ids = dict(cast.ids)
+    for name in USED_UP:
+        if "{" + name + "}" in row.path and row.method != "GET":
+            ids[name] = await cast.fresh(name)
+    if row.path == "/v1/auth/logout":
+        # Signing out would end what the next lines need.
+        part = "anonymous"
+    headers = cast.headers(part) | {"Idempotency-Key": uuid4().hex}
+    body = COMMANDS.get(row.variation) or bodies(cast).get(row.endpoint)
+    data = None if body is None else msgspec.json.encode(body)
+    if row.path.endswith("/import"):
+        data, headers["Content-Type"] = b"sku,title,category,price\nA-1,A,books,1.00\n", "text/csv"
+    elif data is not None:
+        headers["Content-Type"] = "application/json"
+    query = row.variation if row.variation.startswith("?") else ""
+    address = address_of(row.path, ids) + query
+    async with session.request(row.method, address, data=data, headers=headers) as answer:
+        problem: Any = await answer.json(content_type=None) if answer.status >= 400 else {}
+        return answer.status, problem.get("code", "")
+
+
+async def test_everybody_watches_the_topics_that_are_theirs_and_no_others(
+    node: RunningNode, cast: Cast
+) -> None:
+    head, *lines = TOPICS.strip("\n").splitlines()
+    names = {
+        "conversation": f"conversation:{cast.ids['conversation']}",
+        "order": f"order:{cast.ids['order']}",
+        "inbox": f"inbox:{cast.people['buyer'].user}",
+        "shop": f"shop:{cast.ids['shop']}",
+        "product": f"product:{cast.ids['product']}",
+        "draft": f"product:{cast.ids['draft']}",
+        "ops": "ops",
+    }
+    wrong: list[str] = []
+    for index, part in enumerate(head.split()):
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(opened(node))
+            token = cast.people[part].token  # pyright: ignore[reportArgumentType]
+            resume = {name: {"seq": 0} for name in names.values()}
+            connected = (await client.ask(connect={"token": token, "resume": resume}))["connect"]
+            for line in lines:
+                kind, *cells = line.split()
+                answer = await client.ask(subscribe={"topic": names[kind]})
+                refused = answer.get("error", {}).get("code")
+                resumed = "error" not in connected["topics"][names[kind]]
+                expected = cells[index] == "ok"
+                if (refused is None) != expected or resumed != expected:
+                    wrong.append(f"{kind} by {part}: {answer} {connected['topics'][names[kind]]}")
+                elif refused not in {None, "topic.not_found"}:
+                    wrong.append(f"{kind} by {part}: refused with {refused}")
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_whoever_is_not_signed_in_watches_nothing(node: RunningNode, cast: Cast) -> None:
+    for command in (
+        {"subscribe": {"topic": f"product:{cast.ids['product']}"}},
+        {"send": {"topic": "ops", "client_id": str(uuid4()), "text": "x"}},
+        {"refresh": {"token": cast.people["buyer"].token}},
+    ):
+        async with opened(node) as client:
+            answer = await client.ask(**command)
+            assert answer["error"]["code"] == "socket.not_connected"
+            assert await client.closed() == CloseCode.NOT_SIGNED_IN
+
+
+async def test_a_right_that_is_taken_away_ends_at_the_next_request(
+    node: RunningNode, cast: Cast
+) -> None:
+    """Staff that leaves the team, and a member of the market's own people who is one no more."""
+    shop, staff, admin = cast.ids["shop"], cast.people["staff"], cast.people["admin"]
+    async with node.market.database.connection() as con:
+        await con.execute(
+            "DELETE FROM shop_members WHERE shop_id = $1 AND user_id = $2", shop, staff.user
+        )
+        await con.execute("UPDATE users SET roles = '{}' WHERE id = $1", admin.user)
+    async with ClientSession(f"http://127.0.0.1:{node.port}") as session:
+        for part, path, status in (
+            ("staff", f"/v1/shops/{shop}/private", 404),
+            ("admin", "/v1/admin/jobs", 403),
+        ):
+            async with session.get(path, headers=cast.headers(part)) as answer:
+                assert answer.status == status
+    async with opened(node) as client:
+        await client.ask(connect={"token": staff.token})
+        answer = await client.ask(subscribe={"topic": f"shop:{shop}"})
+        assert answer["error"]["code"] == "topic.not_found"
