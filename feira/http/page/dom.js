@@ -43,7 +43,7 @@ export function field(label, options, { hint, kind = "input", choices, className
     choices?.map(([value, text]) => h("option", { value, selected: value === options.value }, text)));
   if (kind === "select" && options.value !== undefined) control.value = options.value;
   const element = h("label", { class: `field ${className}`, for: id }, h("span", {}, label), control, hint && h("small", {}, hint), wrong);
-  element.control = control;
+  element.input = control;
   return element;
 }
 let fields = 0;

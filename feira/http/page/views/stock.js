@@ -134,7 +134,7 @@ function draftForm(shop, added) {
       field("SKU", { name: "sku", required: true, maxlength: 64 }, { className: "half", hint: "Your own name for it." }),
       field("On hand", { name: "on_hand", type: "number", min: 0, max: 1_000_000, value: 1 }, { className: "half" })),
     note, h("button", { class: "button" }, "Save the draft"));
-  api.get("/v1/categories").then(({ items }) => category.control.append(...items.map((one) => h("option", { value: one.slug }, `${"\u2003".repeat(one.depth)}${one.name}`))), toastError);
+  api.get("/v1/categories").then(({ items }) => category.input.append(...items.map((one) => h("option", { value: one.slug }, `${"\u2003".repeat(one.depth)}${one.name}`))), toastError);
   const save = async () => {
     clearProblems(form, note);
     const values = Object.fromEntries(new FormData(form));
