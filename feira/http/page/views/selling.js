@@ -24,7 +24,7 @@ export async function sellingView({ params, signal, go }) {
 
   const renderBalance = ({ balances }) => fill(purse, balances.length === 0
     ? figure("Nothing earned yet", "—")
-    : balances.flatMap((one) => [figure("In open orders", money(one.hold_minor, one.currency)), figure("Maturing", money(one.pending_minor, one.currency)), figure("Available", money(one.available_minor, one.currency))]));
+    : balances.flatMap((one) => [figure("In open orders", money(one.held_minor, one.currency)), figure("Maturing", money(one.pending_minor, one.currency)), figure("Available", money(one.available_minor, one.currency))]));
   const renderState = ({ status, status_reason: reason }) => {
     const [text, tone] = shopStatus(status);
     fill(state, h("span", { class: `tag ${tone}` }, text), status !== "approved" && reason && h("span", { class: "small muted" }, reason));
