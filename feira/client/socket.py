@@ -26,6 +26,8 @@ BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 15.0
 OUTBOX_MAX: Final = 1_000
+# The server takes so many in one `connect`.
+RESUME_TOPICS_MAX: Final = 200
 _NORMAL_CLOSURE: Final = 1000
 
 Encoding = Literal["json", "msgpack"]
@@ -242,10 +244,10 @@ class SocketClient:
             self._url, protocols=[f"feira.v1.{self._encoding}"], max_msg_size=0
         ) as socket:
             self._socket = socket
+            seen = [watch for watch in self._watches.values() if watch.seq is not None]
             resume = {
                 watch.topic: {"seq": watch.seq, "epoch": watch.epoch}
-                for watch in self._watches.values()
-                if watch.seq is not None
+                for watch in seen[:RESUME_TOPICS_MAX]
             }
             await self._transmit({"id": 0, "connect": {"token": token, "resume": resume}})
             async for frame in socket:
@@ -295,8 +297,9 @@ class SocketClient:
             watch = self._watches.get(topic)
             if watch is not None and "error" not in subscription:
                 self._resumed(watch, subscription)
+        # What one `connect` does not take, and what was never answered.
         for watch in self._watches.values():
-            if watch.seq is None:
+            if watch.topic not in connect["topics"]:
                 await self._transmit(self._subscription(watch, next(self._ids)))
         self._connection += 1
         # Also what is asked while this goes on: nothing may fall between the old connection and the new.

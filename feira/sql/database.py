@@ -23,13 +23,27 @@ from feira.platform.domain.jobs import Job
 from feira.platform.domain.topics import Topic
 from feira.sql.jobs import JobRow, insert_jobs
 from feira.sql.loader import Connection
+from feira.sql.pulse import Pulse
 from feira.sql.topics import append_events
 
 T = TypeVar("T")
 
 ACQUIRE_TIMEOUT_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 10.0
 STATEMENT_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 3.0
 RETRIES_MAX: Final = 5
+
+SESSION_SETTINGS: Final = {
+    "application_name": "feira",
+    "timezone": "UTC",
+    "lock_timeout": "3000",
+    "idle_in_transaction_session_timeout": "10000",
+    # Plans of our short statements never pay back the compilation.
+    "jit": "off",
+    # What is read often is in memory, the rest on solid disks: a few rows are looked up, not searched for.
+    "random_page_cost": "1.1",
+}
 
 # The server is away, starting, stopping or failing over: nothing is wrong with the request.
 _AWAY: Final = (
@@ -89,8 +103,10 @@ class Database:
         *,
         on_events: Callable[[list[TopicBatch]], None],
         on_jobs: Callable[[], None],
+        pulse: Pulse,
     ) -> None:
         self._pool = pool
+        self._pulse = pulse
         self._on_events = on_events
         self._on_jobs = on_jobs
 
@@ -138,22 +154,36 @@ class Database:
             Unavailable: see `transact`.
             Conflict: see `transact`.
         """
+        if self._pulse.is_away:
+            raise _unavailable()
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as con:
-                yield cast("Connection", con)
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as lent:
+                con = cast("Connection", lent)
+                with self._pulse.watched(con):
+                    yield con
         except asyncpg.LockNotAvailableError as error:
             raise Conflict(
                 "database.busy", "Somebody else is changing this right now; please try again."
             ) from error
         except _AWAY as error:
-            raise Unavailable(
-                "database.unavailable",
-                "The database cannot be reached right now; nothing is lost, please try again.",
-                retry_after_s=2,
-            ) from error
+            raise _unavailable() from error
 
     async def close(self) -> None:
-        await self._pool.close()
+        """Give connections back to Postgres, or drop them where it does not take them."""
+        await self._pulse.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "database.unavailable",
+        "The database cannot be reached right now; nothing is lost, please try again.",
+        retry_after_s=2,
+    )
 
 
 async def open_pool(dsn: str, *, size_min: int, size_max: int) -> asyncpg.Pool[asyncpg.Record]:
@@ -163,17 +193,11 @@ async def open_pool(dsn: str, *, size_min: int, size_max: int) -> asyncpg.Pool[a
         min_size=size_min,
         max_size=size_max,
         command_timeout=STATEMENT_TIMEOUT_S,
-        timeout=ACQUIRE_TIMEOUT_S,
+        # Callers give up after ACQUIRE_TIMEOUT_S all the same; a start on a busy machine may take longer.
+        timeout=CONNECT_TIMEOUT_S,
         init=_prepare_connection,
         reset=_keep_session,
-        server_settings={
-            "application_name": "feira",
-            "timezone": "UTC",
-            "lock_timeout": "3000",
-            "idle_in_transaction_session_timeout": "10000",
-            # Plans of our short statements never pay back the compilation.
-            "jit": "off",
-        },
+        server_settings=SESSION_SETTINGS,
     )
     return await pool
 

@@ -233,9 +233,6 @@ async def test_a_revoked_session_ends_the_socket_and_what_waits_for_it(
         await eventually(lambda: buyer.socket.close_code == 3503)
 
 
-@pytest.mark.xfail(
-    raises=SocketProblem, reason="the client resumes all its topics at once: closed with 3501"
-)
 async def test_more_topics_than_one_connect_may_resume_survive_a_drop(
     node: RunningNode, url: str, http: aiohttp.ClientSession
 ) -> None:
