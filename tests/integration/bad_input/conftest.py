@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp import ClientSession
 
 from feira.app import RunningNode
+from feira.platform.runtime.config import Config
 from tests.integration.bad_input.door import Door
 from tests.integration.cast import assemble
 from tests.integration.sound_requests import bodies
+
+
+@pytest.fixture
+def node_config(node_config: Config, fresh_database_dsn: str) -> Config:
+    """A database of its own: some of what is tried is allowed, and changes the whole market's commission."""
+    return msgspec.structs.replace(node_config, postgres_dsn=fresh_database_dsn)
 
 
 @pytest.fixture
