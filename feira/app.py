@@ -30,6 +30,7 @@ from feira.platform.runtime.installation import installation_name
 from feira.platform.runtime.tokens import AccessTokens
 from feira.services.market import Market
 from feira.sql.database import Database, open_pool
+from feira.sql.pulse import Pulse, asking
 from feira.ws.server import SocketServer
 
 log = structlog.get_logger("feira.app")
@@ -62,7 +63,12 @@ async def open_ground(config: Config) -> AsyncGenerator[Ground]:
             size_min=config.postgres_pool_min,
             size_max=config.postgres_pool_max,
         )
-        database = Database(pool, on_events=announcer.announce, on_jobs=doorbell.ring)
+        database = Database(
+            pool,
+            on_events=announcer.announce,
+            on_jobs=doorbell.ring,
+            pulse=Pulse(asking(config.postgres_dsn)),
+        )
         stack.push_async_callback(database.close)
         payments = SandboxGateway(
             lambda: sandbox_base_urls(

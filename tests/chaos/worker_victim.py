@@ -20,6 +20,7 @@ from feira.platform.runtime.config import load_config
 from feira.platform.runtime.doorbell import jobs_doorbell
 from feira.services.market import Market
 from feira.sql.database import Database, Tx, open_pool
+from feira.sql.pulse import Pulse, asking
 
 LEASE_MARGIN_S = 0.5
 
@@ -34,7 +35,12 @@ async def live(slow_s: float) -> None:
     config = load_config(os.environ)
     doorbell = jobs_doorbell(config)
     pool = await open_pool(config.postgres_dsn, size_min=1, size_max=10)
-    database = Database(pool, on_events=lambda _: None, on_jobs=doorbell.ring)
+    database = Database(
+        pool,
+        on_events=lambda _: None,
+        on_jobs=doorbell.ring,
+        pulse=Pulse(asking(config.postgres_dsn)),
+    )
     absent = cast("Any", None)
     market = Market(
         config=config,

@@ -20,6 +20,7 @@ from feira.platform.runtime.doorbell import Doorbell, jobs_doorbell
 from feira.services.market import Market
 from feira.sql.database import Database, Tx, open_pool
 from feira.sql.jobs import QueuedAttempt
+from feira.sql.pulse import Pulse, asking
 
 
 class Mark(Job, frozen=True, kw_only=True, tag="test.mark"):
@@ -129,7 +130,12 @@ class Room:
 async def open_room(config: Config) -> AsyncGenerator[Room]:
     doorbell = jobs_doorbell(config)
     pool = await open_pool(config.postgres_dsn, size_min=1, size_max=10)
-    database = Database(pool, on_events=lambda _: None, on_jobs=doorbell.ring)
+    database = Database(
+        pool,
+        on_events=lambda _: None,
+        on_jobs=doorbell.ring,
+        pulse=Pulse(asking(config.postgres_dsn)),
+    )
     # Of the market, jobs as such need the configuration and the database.
     absent = cast("Any", None)
     market = Market(

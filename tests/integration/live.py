@@ -28,6 +28,7 @@ from feira.services.users.accounts import create_user
 from feira.services.users.shop_profiles import ApplyForShop, apply_for_shop
 from feira.services.users.shops import decide, record_account
 from feira.sql.database import Database, Tx, open_pool
+from feira.sql.pulse import Pulse, asking
 
 _numbers = itertools.count(1)
 
@@ -71,7 +72,12 @@ async def live_node(config: Config, name: str) -> AsyncGenerator[LiveNode]:
     bus.start_publishing()
     announcer = Announcer(bus, name)
     pool = await open_pool(config.postgres_dsn, size_min=1, size_max=4)
-    database = Database(pool, on_events=announcer.announce, on_jobs=lambda: None)
+    database = Database(
+        pool,
+        on_events=announcer.announce,
+        on_jobs=lambda: None,
+        pulse=Pulse(asking(config.postgres_dsn)),
+    )
     client = redis.Redis.from_url(config.redis_url)
     node = Node(database=database, bus=bus, announcer=announcer, client=client)
     node.start()

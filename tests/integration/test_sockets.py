@@ -60,7 +60,7 @@ class Client:
                     if wanted(message):
                         self.received.remove(message)
                         return message
-                await self._read()
+                await self.read()
 
     async def event(self, seq: int) -> dict[str, Any]:
         return (await self.until(lambda message: message.get("event", {}).get("seq") == seq))[
@@ -71,10 +71,10 @@ class Client:
         """Read to the end and return the close code."""
         async with asyncio.timeout(10):
             while not self.socket.closed:
-                await self._read()
+                await self.read()
         return self.socket.close_code
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
         if self.socket.closed:
             raise AssertionError(
                 f"closed with {self.socket.close_code}; still unread: {self.received}"

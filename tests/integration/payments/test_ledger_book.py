@@ -15,6 +15,7 @@ from feira.platform.domain.ledger import LedgerAccount, LedgerTransaction, Posti
 from feira.services.payments import invariants
 from feira.services.payments.ledger import LedgerConflict, post
 from feira.sql.database import Database, Tx, open_pool
+from feira.sql.pulse import Pulse, asking
 
 _keys = count(1)
 
@@ -22,7 +23,12 @@ _keys = count(1)
 @pytest.fixture
 async def database(fresh_database_dsn: str) -> AsyncIterator[Database]:
     pool = await open_pool(fresh_database_dsn, size_min=0, size_max=20)
-    database = Database(pool, on_events=lambda _: None, on_jobs=lambda: None)
+    database = Database(
+        pool,
+        on_events=lambda _: None,
+        on_jobs=lambda: None,
+        pulse=Pulse(asking(fresh_database_dsn)),
+    )
     yield database
     await database.close()
 
