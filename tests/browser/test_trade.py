@@ -1,0 +1,103 @@
+"""Two people in two browsers: they talk, trade, and see everything move without a reload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from feira.app import RunningNode, open_node, work
+from feira.commands.seed import seed, write_demo_logins
+from feira.platform.runtime.config import Config
+from tests.browser.webdriver import Browser, browsers, chromium
+from tests.integration.conftest import free_port
+
+pytestmark = [
+    pytest.mark.timeout(150),
+    pytest.mark.skipif(chromium() is not None, reason=f"no browser: {chromium()}"),
+]
+
+
+@pytest.fixture
+async def market(
+    config: Config, fresh_database_dsn: str, tmp_path: Path
+) -> AsyncIterator[RunningNode]:
+    """A seeded market of one node and one worker."""
+    port = free_port()
+    config = msgspec.structs.replace(
+        config,
+        postgres_dsn=fresh_database_dsn,
+        port=port,
+        public_url=f"http://127.0.0.1:{port}",
+        mail_dir=tmp_path / "mail",
+    )
+    await seed(config)
+    write_demo_logins(tmp_path / "demo.json")
+    stop = asyncio.Event()
+    async with open_node(config) as node:
+        worker = asyncio.create_task(
+            work(msgspec.structs.replace(config, node_name="worker"), stop)
+        )
+        yield node
+        stop.set()
+        await worker
+
+
+async def sign_in(browser: Browser, origin: str, name: str) -> None:
+    await browser.go(f"{origin}/sign-in")
+    await browser.click(".demos button", text=name)
+    await browser.sees("Good things", "body")
+
+
+async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
+    origin = f"http://127.0.0.1:{market.port}"
+    async with browsers(2) as (buyer, seller):
+        await sign_in(buyer, origin, "Inês")
+        await sign_in(seller, origin, "Rosa")
+        await seller.go(f"{origin}/chat")
+        await seller.sees("Chat", "body")
+
+        await buyer.go(f"{origin}/?q=espresso")
+        await buyer.click(".product-card", text="espresso")
+        await buyer.click("button", text="Ask")
+        await buyer.type(".composer .input", "Bom dia! Are these still available?")
+        await buyer.click(".composer button")
+
+        await seller.sees("Are these still available?", "body")
+        await seller.click(".conversation")
+        await seller.type(".composer .input", "They are. No two alike.")
+        await seller.click(".composer button")
+        await buyer.sees("They are. No two alike.", "body")
+
+        await buyer.go(f"{origin}/?q=espresso")
+        await buyer.click(".product-card", text="espresso")
+        await buyer.click("button", text="Add to cart")
+        await buyer.sees("Added", "body")
+        await seller.go(f"{origin}/selling/orders")
+        await seller.sees("Olaria da Rosa")
+        await buyer.go(f"{origin}/cart")
+        await buyer.click(".aside a.button", text="Check out")
+        await buyer.click("button", text="Order and pay")
+        await buyer.click("button.pay")
+        await buyer.sees("Thank you!", "body")
+
+        # The seller's page was open all the time: the order comes by itself.
+        await seller.sees("Paid")
+        await seller.click(".order-row")
+        await buyer.go(f"{origin}/orders")
+        await buyer.click(".order-row")
+        await buyer.sees("What happened")
+        await seller.click("button", text="Accept")
+        await buyer.sees("Accepted by the stall")
+        await seller.click("button", text="Mark as shipped")
+        await seller.type("dialog input[name=carrier]", "CTT")
+        await seller.type("dialog input[name=tracking_number]", "RR123456789PT")
+        await seller.click("dialog button[value=go]")
+        await buyer.sees("RR123456789PT")
+        await buyer.click("button", text="It arrived")
+        await seller.sees("Delivered")
+
+        assert [*await buyer.errors(), *await seller.errors()] == []
