@@ -20,15 +20,17 @@ from feira.platform.runtime.config import Config, ServiceName
 PROBE_TIMEOUT_S: Final = 1.0
 # However often it is asked, the stores are pinged once in this time.
 VERDICT_KEPT_S: Final = 1.0
+# Losing them loses no promise but speed.
+DISPENSABLE: Final = frozenset({"redis"})
 
 Probe = Callable[[], Awaitable[None]]
 log = structlog.get_logger()
 
 
 class ReadyView(msgspec.Struct, frozen=True, kw_only=True):
-    """`failed` names what keeps this node from taking requests."""
+    """`failed` names the stores that are away. A degraded node takes requests; its pushes may come seconds late."""
 
-    status: Literal["ready", "draining", "unready"]
+    status: Literal["ready", "degraded", "draining", "unready"]
     failed: dict[str, str]
 
 
@@ -41,7 +43,10 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
 class Readiness:
     """Whether this node should get requests.
 
-    ready <-> unready (a probe fails or passes again);  ready | unready -> draining, for good
+    ready <-> degraded | unready (a probe fails or passes again);  any -> draining, for good
+
+    Without Redis every node works on, only less lively: if that made them unready, a load balancer would take
+    all of them out at once.
     """
 
     def __init__(self, probes: Mapping[str, Probe]) -> None:
@@ -73,7 +78,11 @@ class Readiness:
         failed = {
             name: reason for name, reason in zip(self._probes, reasons, strict=True) if reason
         }
-        return ReadyView(status="unready" if failed else "ready", failed=failed)
+        if not failed:
+            return ReadyView(status="ready", failed=failed)
+        return ReadyView(
+            status="degraded" if failed.keys() <= DISPENSABLE else "unready", failed=failed
+        )
 
 
 def store_probes(config: Config) -> dict[str, Probe]:
@@ -111,7 +120,7 @@ def health_routes(config: Config, readiness: Readiness) -> list[web.RouteDef]:
 
     async def readyz(_request: web.Request) -> web.Response:
         verdict = await readiness.check()
-        return _json(verdict, status=200 if verdict.status == "ready" else 503)
+        return _json(verdict, status=200 if verdict.status in {"ready", "degraded"} else 503)
 
     async def version(_request: web.Request) -> web.Response:
         return _json(VersionView(name="feira", version=feira.__version__, services=config.services))

@@ -490,6 +490,13 @@ async def test_a_store_that_is_away_is_named_without_its_address(config: Config)
     assert "127.0.0.1" not in str(verdict.failed)
 
 
+async def test_a_node_without_redis_is_degraded_and_still_takes_requests(config: Config) -> None:
+    away = msgspec.structs.replace(config, redis_url="redis://127.0.0.1:1/0")
+    with structlog.testing.capture_logs():
+        verdict = await Readiness(store_probes(away)).check()
+    assert (verdict.status, set(verdict.failed)) == ("degraded", {"redis"})
+
+
 async def test_the_stores_are_asked_once_however_many_ask_at_the_same_time() -> None:
     asked = 0
 
