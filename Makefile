@@ -37,8 +37,8 @@ format: $(VENV)/dev.stamp  ## Rewrite the code as `make check` wants it
 bench: $(VENV)/dev.stamp  ## Measure, and write the numbers
 	$(BIN)/python -m bench $(ARGS)
 
-soak: $(VENV)/dev.stamp  ## Minutes of traffic with failures
-	$(BIN)/python -m pytest -m soak -p no:randomly --timeout 3600 $(ARGS)
+soak: $(VENV)/run.stamp  ## A long market day: fifteen minutes, 220 people, kills and drops, every promise checked
+	$(BIN)/python -m feira market-day --seconds 900 $(ARGS)
 
 # Universal, hashed, and without the address of any registry.
 LOCK = uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes --quiet
