@@ -45,27 +45,23 @@ async def append_events(con: Connection, emitted: list[tuple[Topic, Event]]) -> 
         assert topic.kind != "conversation", "messages are appended by the messaging service"
         by_topic.setdefault(topic, []).append(event)
     ordered = sorted(by_topic, key=str)
+    bodies = {
+        topic: [msgspec.Raw(msgspec.json.encode(event)) for event in by_topic[topic]]
+        for topic in ordered
+    }
     counters = await fetch_all(
-        con, SQL["advance_topics"], _Counter, [str(t) for t in ordered], [len(by_topic[t]) for t in ordered]
+        con,
+        SQL["append_events"],
+        _Counter,
+        [str(topic) for topic in ordered],
+        [len(bodies[topic]) for topic in ordered],
+        [str(topic) for topic in ordered for _ in bodies[topic]],
+        [before for topic in ordered for before in reversed(range(len(bodies[topic])))],
+        [body for topic in ordered for body in bodies[topic]],
     )
     heads = {counter.topic: counter for counter in counters}
     assert len(heads) == len(ordered), "every topic was advanced"
-    batches: list[TopicBatch] = []
-    for topic in ordered:
-        head, events = heads[str(topic)], by_topic[topic]
-        logged = [
-            LoggedEvent(seq=seq, at=head.at, body=msgspec.Raw(msgspec.json.encode(event)))
-            for seq, event in enumerate(events, head.seq - len(events) + 1)
-        ]
-        batches.append(TopicBatch(topic=topic, epoch=head.epoch, events=logged))
-    await con.execute(
-        SQL["insert_events"],
-        [str(batch.topic) for batch in batches for _ in batch.events],
-        [event.seq for batch in batches for event in batch.events],
-        [event.at for batch in batches for event in batch.events],
-        [event.body for batch in batches for event in batch.events],
-    )
-    return batches
+    return [_batch(topic, heads[str(topic)], bodies[topic]) for topic in ordered]
 
 
 async def read_head(con: Connection, topic: Topic) -> TopicHead:
@@ -86,8 +82,18 @@ async def read_heads(con: Connection, topics: list[Topic]) -> list[TopicHead]:
     )
 
 
-async def read_events(con: Connection, topic: Topic, *, after: int, limit: int) -> list[LoggedEvent]:
+async def read_events(
+    con: Connection, topic: Topic, *, after: int, limit: int
+) -> list[LoggedEvent]:
     """Return up to `limit` events with `seq > after`, in order."""
     if topic.kind == "conversation":
         return await fetch_all(con, SQL["read_messages"], LoggedEvent, topic.id, after, limit)
     return await fetch_all(con, SQL["read_events"], LoggedEvent, str(topic), after, limit)
+
+
+def _batch(topic: Topic, head: _Counter, bodies: list[msgspec.Raw]) -> TopicBatch:
+    events = [
+        LoggedEvent(seq=seq, at=head.at, body=body)
+        for seq, body in enumerate(bodies, head.seq - len(bodies) + 1)
+    ]
+    return TopicBatch(topic=topic, epoch=head.epoch, events=events)

@@ -167,8 +167,7 @@ async def read_lines(con: Connection, cart_id: CartId) -> list[CartLineRow]:
 
 async def take_out(tx: Tx, cart_id: CartId, variant_ids: Sequence[VariantId]) -> None:
     """Remove what was bought."""
-    await tx.con.execute(SQL["delete_lines"], cart_id, variant_ids)
-    await tx.con.execute(SQL["touch_cart"], cart_id)
+    await tx.con.execute(SQL["take_out"], cart_id, variant_ids)
 
 
 async def load_variants(

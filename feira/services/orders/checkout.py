@@ -59,6 +59,13 @@ class _Item(msgspec.Struct, frozen=True, kw_only=True):
     variant: SellableVariant
 
 
+class _OpenedGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """The orders stand as their shops were given."""
+
+    group_id: OrderGroupId
+    order_ids: list[OrderId]
+
+
 async def check_out(
     tx: Tx,
     config: Config,
@@ -181,62 +188,71 @@ async def _open_group(
     currency: str,
 ) -> CheckedOut:
     hold_ends_at = tx.now + timedelta(seconds=config.order_hold_s)
-    group_id: OrderGroupId = await tx.con.fetchval(
-        SQL["insert_group"], buyer_id, currency, price.total_minor, address, hold_ends_at
-    )
-    holds: list[Hold] = []
     variants = {item.variant.variant_id: item.variant for item in items}
-    for order in price.orders:
-        order_id: OrderId = await tx.con.fetchval(
-            SQL["insert_order"],
-            group_id,
-            buyer_id,
-            order.shop_id,
-            currency,
-            order.items_minor,
-            order.shipping_minor,
-            order.tax_minor,
-            order.discount_minor,
-            order.total_minor,
-            order.commission_minor,
-            config.order_auto_accept_s,
-        )
-        await _insert_lines(tx, order_id, order, variants)
-        await tx.con.execute(SQL["insert_deadline"], order_id, "hold", hold_ends_at)
+    opened = await fetch_one(
+        tx.con,
+        SQL["open_group"],
+        _OpenedGroup,
+        buyer_id,
+        currency,
+        price.total_minor,
+        address,
+        hold_ends_at,
+        config.order_auto_accept_s,
+        *_order_columns(price.orders),
+        *_line_columns(price.orders, variants),
+    )
+    assert opened is not None, "an aggregate gives one row"
+    placed = list(zip(opened.order_ids, price.orders, strict=True))
+    for order_id, order in placed:
         tx.emit(
             order_topic(order_id), _created(tx, order_id, buyer_id, order, currency, hold_ends_at)
         )
-        holds += [
-            Hold(order_id=order_id, variant_id=line.variant_id, quantity=line.quantity)
-            for line in order.lines
-        ]
-    payment_id = await open_payment(tx, group_id, price.total_minor, currency)
+    payment_id = await open_payment(tx, opened.group_id, price.total_minor, currency)
+    holds = [
+        Hold(order_id=order_id, variant_id=line.variant_id, quantity=line.quantity)
+        for order_id, order in placed
+        for line in order.lines
+    ]
     # Last, because stock is what others wait for.
     await reserve(tx, holds, hold_ends_at)
-    return CheckedOut(group_id=group_id, payment_id=payment_id)
+    return CheckedOut(group_id=opened.group_id, payment_id=payment_id)
 
 
-async def _insert_lines(
-    tx: Tx,
-    order_id: OrderId,
-    order: OrderPrice,
-    variants: Mapping[VariantId, SellableVariant],
-) -> None:
-    bought = [variants[line.variant_id] for line in order.lines]
-    await tx.con.execute(
-        SQL["insert_lines"],
-        order_id,
-        [line.variant_id for line in order.lines],
-        [variant.product_id for variant in bought],
-        [variant.title for variant in bought],
-        [variant.sku for variant in bought],
-        [variant.options for variant in bought],
-        [line.quantity for line in order.lines],
-        [line.unit_price_minor for line in order.lines],
-        [line.total_minor for line in order.lines],
-        [line.commission_basis_points for line in order.lines],
-        [line.commission_minor for line in order.lines],
-        list(range(len(bought))),
+def _order_columns(orders: Sequence[OrderPrice]) -> tuple[list[object], ...]:
+    return (
+        [order.shop_id for order in orders],
+        [order.items_minor for order in orders],
+        [order.shipping_minor for order in orders],
+        [order.tax_minor for order in orders],
+        [order.discount_minor for order in orders],
+        [order.total_minor for order in orders],
+        [order.commission_minor for order in orders],
+    )
+
+
+def _line_columns(
+    orders: Sequence[OrderPrice], variants: Mapping[VariantId, SellableVariant]
+) -> tuple[list[object], ...]:
+    """All lines, each with its shop, which tells whose order it belongs to, and its place there."""
+    lines = [
+        (order.shop_id, line, variants[line.variant_id], position)
+        for order in orders
+        for position, line in enumerate(order.lines)
+    ]
+    return (
+        [shop_id for shop_id, _, _, _ in lines],
+        [line.variant_id for _, line, _, _ in lines],
+        [variant.product_id for _, _, variant, _ in lines],
+        [variant.title for _, _, variant, _ in lines],
+        [variant.sku for _, _, variant, _ in lines],
+        [variant.options for _, _, variant, _ in lines],
+        [line.quantity for _, line, _, _ in lines],
+        [line.unit_price_minor for _, line, _, _ in lines],
+        [line.total_minor for _, line, _, _ in lines],
+        [line.commission_basis_points for _, line, _, _ in lines],
+        [line.commission_minor for _, line, _, _ in lines],
+        [position for _, _, _, position in lines],
     )
 
 

@@ -81,14 +81,15 @@ async def reserve(tx: Tx, holds: Sequence[Hold], expires_at: datetime) -> None:
         demand[hold.variant_id] += hold.quantity
     levels = await lock_stock(tx, demand)
     _require_available(demand, levels)
-    await tx.con.execute(
-        SQL["insert_reservations"],
+    held = await tx.con.fetch(
+        SQL["hold_stock"],
         [hold.order_id for hold in holds],
         [hold.variant_id for hold in holds],
         [hold.quantity for hold in holds],
         expires_at,
     )
-    await move_stock(
+    assert len(held) == len(demand), "locked stock that was looked at does not run out"
+    await _tell_of(
         tx, levels, {variant: Change(reserved=count) for variant, count in demand.items()}
     )
 
@@ -184,17 +185,7 @@ async def move_stock(
             [change.reserved for change in changes.values()],
         )
         assert len(moved) == len(changes), "locked stock that was looked at does not run out"
-    flipped: set[ProductId] = set(also_sync)
-    for variant, change in changes.items():
-        level = levels[variant]
-        available = level.available + change.on_hand - change.reserved
-        if available == level.available:
-            continue
-        tx.emit(product_topic(level.product_id), StockChanged(variant=variant, available=available))
-        # Per variant, not per product: two last variants sold at once by two buyers each see the other's.
-        if (available > 0) != (level.available > 0):
-            flipped.add(level.product_id)
-    await request_sync(tx, flipped)
+    await _tell_of(tx, levels, changes, also_sync=also_sync)
 
 
 async def write_movements(
@@ -209,6 +200,26 @@ async def write_movements(
         [None] * len(quantities),
         actor,
     )
+
+
+async def _tell_of(
+    tx: Tx,
+    levels: Mapping[VariantId, StockLevel],
+    changes: Mapping[VariantId, Change],
+    *,
+    also_sync: Iterable[ProductId] = (),
+) -> None:
+    flipped: set[ProductId] = set(also_sync)
+    for variant, change in changes.items():
+        level = levels[variant]
+        available = level.available + change.on_hand - change.reserved
+        if available == level.available:
+            continue
+        tx.emit(product_topic(level.product_id), StockChanged(variant=variant, available=available))
+        # Per variant, not per product: two last variants sold at once by two buyers each see the other's.
+        if (available > 0) != (level.available > 0):
+            flipped.add(level.product_id)
+    await request_sync(tx, flipped)
 
 
 def _require_available(

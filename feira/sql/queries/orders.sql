@@ -1,32 +1,56 @@
--- name: insert_group
--- Open a checkout's group: one buyer, one currency, one payment to come.
-INSERT INTO order_groups (buyer_id, currency, total_minor, shipping_address, hold_ends_at)
-VALUES ($1::uuid, $2::text, $3::bigint, $4::jsonb, $5::timestamptz)
-RETURNING id;
+-- name: open_group
+-- Open a checkout's group, one order for each shop, what each froze of its lines, and the end of its hold.
+WITH opened AS (
+    INSERT INTO order_groups (buyer_id, currency, total_minor, shipping_address, hold_ends_at)
+    VALUES ($1::uuid, $2::text, $3::bigint, $4::jsonb, $5::timestamptz)
+    RETURNING id
+),
 
--- name: insert_order
--- Open one shop's order of a group, waiting for the money.
-INSERT INTO orders (
-    group_id, buyer_id, shop_id, currency, items_minor, shipping_minor, tax_minor, discount_minor, total_minor,
-    commission_minor, auto_accept_s
-)
-VALUES (
-    $1::uuid, $2::uuid, $3::uuid, $4::text, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint,
-    $10::bigint, $11::int
-)
-RETURNING id;
+placed AS (
+    INSERT INTO orders (
+        group_id, buyer_id, shop_id, currency, items_minor, shipping_minor, tax_minor, discount_minor, total_minor,
+        commission_minor, auto_accept_s
+    )
+    SELECT
+        opened.id, $1::uuid, part.shop_id, $2::text, part.items_minor, part.shipping_minor, part.tax_minor,
+        part.discount_minor, part.total_minor, part.commission_minor, $6::int
+    FROM opened
+    CROSS JOIN unnest(
+        $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]
+    ) WITH ORDINALITY AS part (
+        shop_id, items_minor, shipping_minor, tax_minor, discount_minor, total_minor, commission_minor, place
+    )
+    ORDER BY part.place
+    RETURNING id, shop_id
+),
 
--- name: insert_lines
--- Freeze what was bought, at which price and commission.
-INSERT INTO order_lines (
-    order_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
-    commission_basis_points, commission_minor, position
+frozen AS (
+    INSERT INTO order_lines (
+        order_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
+        commission_basis_points, commission_minor, position
+    )
+    SELECT
+        placed.id, line.variant_id, line.product_id, line.title, line.sku, line.options, line.quantity,
+        line.unit_price_minor, line.total_minor, line.commission_basis_points, line.commission_minor, line.position
+    FROM unnest(
+        $14::uuid[], $15::uuid[], $16::uuid[], $17::text[], $18::text[], $19::jsonb[], $20::int[], $21::bigint[],
+        $22::bigint[], $23::int[], $24::bigint[], $25::int[]
+    ) AS line (
+        shop_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
+        commission_basis_points, commission_minor, position
+    )
+    INNER JOIN placed ON placed.shop_id = line.shop_id
+),
+
+holds AS (
+    INSERT INTO order_deadlines (order_id, kind, due_at)
+    SELECT placed.id, 'hold', $5::timestamptz FROM placed
 )
-SELECT $1::uuid, line.*
-FROM unnest(
-    $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[], $7::int[], $8::bigint[], $9::bigint[],
-    $10::int[], $11::bigint[], $12::int[]
-) AS line;
+
+SELECT
+    (SELECT opened.id FROM opened) AS group_id,
+    array_agg(placed.id ORDER BY array_position($7::uuid[], placed.shop_id)) AS order_ids
+FROM placed;
 
 -- name: lock_orders
 -- Lock orders by id, in that order, so that no two transactions wait in a ring.

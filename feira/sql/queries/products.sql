@@ -166,7 +166,7 @@ WHERE shop_id = $1::uuid AND ($4::product_status IS NULL OR status = $4::product
 ORDER BY id DESC LIMIT $3::int;
 
 -- name: read_sellable
--- What carts and checkouts know of variants.
+-- What carts and checkouts know of variants. Behind a sub-select their number is no reason to plan this anew each time.
 SELECT v.id AS variant_id, p.id AS product_id, p.shop_id, s.name AS shop_name, p.title, v.sku, v.options, v.price_minor,
     p.currency, st.on_hand - st.reserved AS available,
     v.active AND p.status = 'published' AND s.status = 'approved' AS sellable
@@ -174,7 +174,7 @@ FROM variants v
 JOIN products p ON p.id = v.product_id
 JOIN shops s ON s.id = p.shop_id
 JOIN stock st ON st.variant_id = v.id
-WHERE v.id = ANY ($1::uuid[]);
+WHERE v.id = ANY (ARRAY(SELECT unnest($1::uuid[])));
 
 -- name: bump_search_versions
 -- Take the next search version of products, locking in the order of their ids.

@@ -1,7 +1,8 @@
 -- name: lock_stock
 -- Take the stock rows of SKUs, always in the order of their ids: no two buyers of the same basket wait in a ring.
+-- (Arrays behind a sub-select: their length is no reason for PostgreSQL to plan this anew each time. Here and below.)
 SELECT s.variant_id, v.product_id, v.active, s.on_hand, s.reserved FROM stock s JOIN variants v ON v.id = s.variant_id
-WHERE s.variant_id = ANY ($1::uuid[]) ORDER BY s.variant_id FOR UPDATE OF s;
+WHERE s.variant_id = ANY (ARRAY(SELECT unnest($1::uuid[]))) ORDER BY s.variant_id FOR UPDATE OF s;
 
 -- name: move_stock
 -- Change locked stock. The condition holds even for a caller that forgot to look.
@@ -16,11 +17,18 @@ INSERT INTO stock_movements (variant_id, quantity, cause, order_id, actor_id)
 SELECT variant_id, quantity, $3::text, order_id, $5::uuid
 FROM unnest($1::uuid[], $2::int[], $4::uuid[]) AS m (variant_id, quantity, order_id);
 
--- name: insert_reservations
--- Hold stock for orders; the stock rows are locked.
-INSERT INTO reservations (order_id, variant_id, quantity, expires_at)
-SELECT order_id, variant_id, quantity, $4::timestamptz
-FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS r (order_id, variant_id, quantity);
+-- name: hold_stock
+-- Hold stock for orders; the stock rows are locked. The condition holds even for a caller that forgot to look.
+WITH held AS (
+    INSERT INTO reservations (order_id, variant_id, quantity, expires_at)
+    SELECT order_id, variant_id, quantity, $4::timestamptz
+    FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS r (order_id, variant_id, quantity)
+    RETURNING variant_id, quantity
+)
+UPDATE stock s SET reserved = s.reserved + d.quantity
+FROM (SELECT variant_id, sum(quantity)::int AS quantity FROM held GROUP BY variant_id) d
+WHERE s.variant_id = d.variant_id AND s.on_hand >= s.reserved + d.quantity
+RETURNING s.variant_id;
 
 -- name: list_reserved_variants
 -- The SKUs whose stock has to be locked before reservations of these orders in these states may change.

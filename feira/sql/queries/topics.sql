@@ -1,15 +1,19 @@
--- name: advance_topics
--- Take the next sequence numbers of several topics at once, locking their counters in the given (sorted) order.
-INSERT INTO topics (topic, seq)
-SELECT topic, count FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (topic, count, place)
-ORDER BY place
-ON CONFLICT (topic) DO UPDATE SET seq = topics.seq + excluded.seq
-RETURNING topic, seq, (SELECT epoch FROM log_epoch) AS epoch, clock_timestamp() AS at;
-
--- name: insert_events
--- Append events whose sequence numbers were taken by advance_topics in the same transaction.
-INSERT INTO topic_events (topic, seq, at, body)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::json[]);
+-- name: append_events
+-- Take the next sequence numbers of several topics at once, locking their counters in the given (sorted) order, and
+-- append the events: each is so many before its topic's last.
+WITH advanced AS (
+    INSERT INTO topics (topic, seq)
+    SELECT topic, count FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (topic, count, place)
+    ORDER BY place
+    ON CONFLICT (topic) DO UPDATE SET seq = topics.seq + excluded.seq
+    RETURNING topic, seq, clock_timestamp() AS at
+), added AS (
+    INSERT INTO topic_events (topic, seq, at, body)
+    SELECT advanced.topic, advanced.seq - event.before_last, advanced.at, event.body
+    FROM unnest($3::text[], $4::bigint[], $5::json[]) AS event (topic, before_last, body)
+    JOIN advanced ON advanced.topic = event.topic
+)
+SELECT advanced.topic, advanced.seq, advanced.at, e.epoch FROM advanced, log_epoch e;
 
 -- name: read_heads
 -- The shared top check: the last committed sequence number of many topics in one query.
