@@ -1,13 +1,15 @@
-"""Valkey is killed under a chat between two nodes: what is said is committed, heard here at once and there soon."""
+"""Valkey is killed, or freezes, under a chat between two nodes: what is said is committed, heard here at once and there soon."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, get_args
 
 import msgspec
 import pytest
@@ -27,6 +29,27 @@ from tests.integration.test_sockets import opened
 # A push on the bus takes milliseconds; this leaves room for a busy machine and stays below a top check.
 AT_ONCE_S: Final = 1.5
 SOON_S: Final = TOP_CHECK_EVERY_S + 3
+
+
+How = Literal["killed", "frozen"]
+HOW: Final = pytest.mark.parametrize("how", get_args(How))
+
+
+@asynccontextmanager
+async def away(how: How, valkey: ValkeyServer) -> AsyncGenerator[None]:
+    if how == "killed":
+        valkey.kill()
+        await valkey.stop()
+        yield
+        await valkey.start()
+        return
+    pid = valkey.process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @dataclass(frozen=True)
@@ -79,8 +102,9 @@ async def scene(
         )
 
 
+@HOW
 async def test_nothing_is_lost_or_doubled_and_pushes_are_late_at_most(
-    scene: Scene, valkey: ValkeyServer
+    scene: Scene, valkey: ValkeyServer, how: How
 ) -> None:
     said: set[str] = set()
 
@@ -93,19 +117,17 @@ async def test_nothing_is_lost_or_doubled_and_pushes_are_late_at_most(
         last = await say(scene.buyer)
         await scene.owner.hear(last, within_s=AT_ONCE_S)
 
-        valkey.kill()
-        await valkey.stop()
-        for talker in (scene.buyer, scene.owner, scene.buyer):
-            last = await say(talker)
-            here = scene.staff if talker is scene.buyer else scene.owner
-            await here.hear(last, within_s=AT_ONCE_S)
-            for listener in scene.talkers:
-                await listener.hear(last, within_s=SOON_S)
-        async with ClientSession(f"http://127.0.0.1:{scene.nodes[0].port}") as http:
-            answer = await http.get("/readyz")
-            assert (answer.status, (await answer.json())["status"]) == (200, "degraded")
+        async with away(how, valkey):
+            for talker in (scene.buyer, scene.owner, scene.buyer):
+                last = await say(talker)
+                here = scene.staff if talker is scene.buyer else scene.owner
+                await here.hear(last, within_s=AT_ONCE_S)
+                for listener in scene.talkers:
+                    await listener.hear(last, within_s=SOON_S)
+            async with ClientSession(f"http://127.0.0.1:{scene.nodes[0].port}") as http:
+                answer = await http.get("/readyz")
+                assert (answer.status, (await answer.json())["status"]) == (200, "degraded")
 
-        await valkey.start()
         await until_heard_at_once(scene, said)
         last = max(seq for talker in scene.talkers for seq in talker.acknowledged.values())
         for talker in scene.talkers:
@@ -130,22 +152,23 @@ async def until_heard_at_once(scene: Scene, said: set[str]) -> None:
         in_a_row = in_a_row + 1 if time.monotonic() - started < 0.3 else 0
 
 
-async def test_who_joins_without_valkey_gets_everything_and_is_heard_later(
-    scene: Scene, valkey: ValkeyServer
+@HOW
+async def test_who_joins_without_valkey_gets_everything_and_is_heard(
+    scene: Scene, valkey: ValkeyServer, how: How
 ) -> None:
-    valkey.kill()
-    await valkey.stop()
-    said = {await scene.buyer.say() for _ in range(3)}
     async with opened(scene.nodes[1]) as client:
-        started = time.monotonic()
-        await client.ask(connect={"token": scene.cast.people["staff"].token})
-        answer = await client.ask(subscribe={"topic": scene.buyer.topic, "seq": 0, "epoch": "?"})
-        assert "subscribe" in answer
-        # Presence asks Valkey, and must not keep anybody waiting for it.
-        assert time.monotonic() - started < 3
-        late = Talker(client=client, topic=scene.buyer.topic, name="late")
-        said |= {await scene.buyer.say(), await late.say()}
-        await valkey.start()
+        async with away(how, valkey):
+            said = {await scene.buyer.say() for _ in range(3)}
+            started = time.monotonic()
+            await client.ask(connect={"token": scene.cast.people["staff"].token})
+            answer = await client.ask(
+                subscribe={"topic": scene.buyer.topic, "seq": 0, "epoch": "?"}
+            )
+            assert "subscribe" in answer
+            # Presence asks Valkey, and must not keep anybody waiting for it.
+            assert time.monotonic() - started < 3
+            late = Talker(client=client, topic=scene.buyer.topic, name="late")
+            said |= {await scene.buyer.say(), await late.say()}
         last = max(*scene.buyer.acknowledged.values(), *late.acknowledged.values())
         for talker in scene.talkers:
             require_each_once(await talker.hear(last, within_s=SOON_S), said)
