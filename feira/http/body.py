@@ -12,7 +12,7 @@ _JSON_TYPES: Final = frozenset({"application/json", "application/merge-patch+jso
 _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
-class UnsupportedMedia(FeiraError):  # noqa: N818 - named like its siblings in errors.py
+class UnsupportedMedia(FeiraError):
     """The body is of a type that this address does not take; only HTTP knows such a thing."""
 
     status: ClassVar[int] = 415

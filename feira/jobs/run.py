@@ -21,7 +21,7 @@ from feira.sql.jobs import finish_attempt
 T = TypeVar("T")
 
 
-class LostAttempt(Exception):  # noqa: N818 - an outcome, not a fault
+class LostAttempt(Exception):
     """The job is no longer this attempt's: its lease ran out and another attempt has it, or it is done.
 
     Nothing of this attempt's transaction was kept. Let it pass through; the worker expects it.

@@ -28,10 +28,14 @@ async def require_watch(con: Connection, principal: Principal, topic: Topic) -> 
         action, relations = await _relation(con, principal, topic)
         allowed = is_allowed(action, principal, relations)
     if not allowed:
-        raise NotFound("topic.not_found", f"There is no topic {topic} that you may watch.", field="$.topic")
+        raise NotFound(
+            "topic.not_found", f"There is no topic {topic} that you may watch.", field="$.topic"
+        )
 
 
-async def _relation(con: Connection, principal: Principal, topic: Topic) -> tuple[Action, frozenset[Role]]:
+async def _relation(
+    con: Connection, principal: Principal, topic: Topic
+) -> tuple[Action, frozenset[Role]]:
     match topic.kind:
         case "conversation":
             member = await is_member(con, cast("ConversationId", topic.id), principal.user_id)

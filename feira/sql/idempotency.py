@@ -17,7 +17,13 @@ T = TypeVar("T")
 
 
 async def once(
-    tx: Tx, *, user: UUID, key: str, request_sha256: bytes, returns: type[T], work: Callable[[Tx], Awaitable[T]]
+    tx: Tx,
+    *,
+    user: UUID,
+    key: str,
+    request_sha256: bytes,
+    returns: type[T],
+    work: Callable[[Tx], Awaitable[T]],
 ) -> T:
     """Run `work` and keep its answer under the user's key, or return the answer that is kept already.
 

@@ -43,20 +43,29 @@ async def _apply_missing(con: asyncpg.Connection[asyncpg.Record]) -> list[str]:
         "CREATE TABLE IF NOT EXISTS schema_migrations"
         " (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    applied = {row["name"]: row["sha256"] for row in await con.fetch("SELECT name, sha256 FROM schema_migrations")}
+    applied = {
+        row["name"]: row["sha256"]
+        for row in await con.fetch("SELECT name, sha256 FROM schema_migrations")
+    }
     files = migration_files()
     ahead = sorted(set(applied) - set(files))
     if ahead:
-        raise MigrationError(f"The database has migrations this code does not know ({', '.join(ahead)}): run newer code.")
+        raise MigrationError(
+            f"The database has migrations this code does not know ({', '.join(ahead)}): run newer code."
+        )
     done: list[str] = []
     for name, sql in files.items():
         digest = hashlib.sha256(sql.encode()).hexdigest()
         if name in applied:
             if applied[name] != digest:
-                raise MigrationError(f"{name} was edited after it was applied: restore it and add a new migration.")
+                raise MigrationError(
+                    f"{name} was edited after it was applied: restore it and add a new migration."
+                )
             continue
         async with con.transaction():
             await con.execute(sql)
-            await con.execute("INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", name, digest)
+            await con.execute(
+                "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", name, digest
+            )
         done.append(name)
     return done

@@ -63,14 +63,19 @@ def test_an_order_command_is_typed_like_the_one_over_http() -> None:
     [
         ({"id": 9, "send": {"topic": TOPIC, "client_id": "x", "text": "hi"}}, "$.send.client_id"),
         ({"id": 9, "send": {"topic": TOPIC, "client_id": str(uuid4()), "text": ""}}, "$.send.text"),
-        ({"id": 9, "send": {"topic": TOPIC, "client_id": str(uuid4()), "text": "x" * 4001}}, "$.send.text"),
+        (
+            {"id": 9, "send": {"topic": TOPIC, "client_id": str(uuid4()), "text": "x" * 4001}},
+            "$.send.text",
+        ),
         ({"id": 9, "read": {"topic": TOPIC, "seq": -1}}, "$.read.seq"),
         ({"id": 9, "read": {"topic": TOPIC, "seq": 2**60}}, "$.read.seq"),
         ({"id": 9, "shout": {}}, "$"),
         ({"id": 9, "typing": {"topic": TOPIC, "to": "all"}}, "$.typing"),
     ],
 )
-def test_a_wrong_message_names_its_id_and_the_wrong_part(message: dict[str, Any], field: str) -> None:
+def test_a_wrong_message_names_its_id_and_the_wrong_part(
+    message: dict[str, Any], field: str
+) -> None:
     [incoming] = decode_frame(frame(message), "json")
     assert incoming.id == 9
     assert isinstance(incoming.command, FeiraError)
@@ -127,5 +132,10 @@ def test_an_error_says_when_to_try_again() -> None:
     answer = json.loads(error_answer(4, error, "json").data)
     assert answer == {
         "id": 4,
-        "error": {"code": "socket.rate_limited", "message": "Wait.", "retryable": True, "retry_after": 1.5},
+        "error": {
+            "code": "socket.rate_limited",
+            "message": "Wait.",
+            "retryable": True,
+            "retry_after": 1.5,
+        },
     }

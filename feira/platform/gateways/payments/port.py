@@ -44,7 +44,13 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     account: str
     event_id: str
-    type: Literal["account.updated", "intent.succeeded", "intent.declined", "intent.canceled", "refund.updated"]
+    type: Literal[
+        "account.updated",
+        "intent.succeeded",
+        "intent.declined",
+        "intent.canceled",
+        "refund.updated",
+    ]
     subject: str
 
 
@@ -71,7 +77,9 @@ class PaymentGateway(Protocol):
 
     async def cancel_intent(self, reference: str, *, idempotency_key: str) -> Intent: ...
 
-    async def refund(self, intent_reference: str, *, amount_minor: int, idempotency_key: str) -> ProviderRefund: ...
+    async def refund(
+        self, intent_reference: str, *, amount_minor: int, idempotency_key: str
+    ) -> ProviderRefund: ...
 
     async def fetch_refund(self, reference: str) -> ProviderRefund: ...
 

@@ -13,11 +13,11 @@ from typing import Final
 TOLERANCE_S: Final = 300
 
 
-class BadSignature(Exception):  # noqa: N818 - a finding, turned into the edge's own error
+class BadSignature(Exception):
     """The header is not one that the secret's holder made for this body."""
 
 
-class StaleSignature(Exception):  # noqa: N818 - a finding, turned into the edge's own error
+class StaleSignature(Exception):
     """The signature is right, but its time is too far from now, before or after."""
 
 
