@@ -99,6 +99,16 @@ class Cast:
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
+    async def another_token(self, part: Part) -> str:
+        """Sign the same person in on another device."""
+        user = self.people[part].user
+
+        async def sign_in(tx: Tx) -> str:
+            opened = await open_session(tx, user, user_agent="another", address=None)
+            return self.market.tokens.issue(user, opened.session_id, tx.now)[0]
+
+        return await self.transact(sign_in)
+
     async def _new_media(self, tx: Tx) -> str:
         owner, product = self.people["owner"].principal, ProductId(UUID(self.ids["product"]))
         await tx.con.execute("DELETE FROM media WHERE product_id = $1", product)
