@@ -8,7 +8,6 @@ import sys
 
 import asyncpg
 
-from feira.app import open_storage
 from feira.platform.domain.errors import FeiraError
 from feira.platform.runtime.config import Config
 from feira.sql.migrate import MigrationError, migrate
@@ -27,8 +26,11 @@ def run(config: Config, args: argparse.Namespace) -> int:
 
 async def _migrate(config: Config) -> list[str]:
     applied = await migrate(config.postgres_dsn)
-    if config.environment == "development":
-        # In production the bucket's policy belongs to whoever made the bucket.
+    # In production the bucket's policy belongs to whoever made the bucket.
+    if applied and config.environment == "development":
+        # The policy stays in the bucket; a start with nothing to do imports no S3 client.
+        from feira.app import open_storage
+
         storage = await open_storage(config)
         try:
             await storage.allow_public_reads()
