@@ -169,7 +169,7 @@ async def test_workers_go_on_when_postgres_is_back_and_every_job_has_one_effect(
         for name in names:
             await room.add(Mark(name=name), dedup=name)
         async with away(how, postgres):
-            await asyncio.sleep(4)
+            await asyncio.sleep(3)
         names += (after := [f"after {number}" for number in range(20)])
         await until(lambda: _is_back(room))
         for name in after:

@@ -280,11 +280,12 @@ async def test_a_right_that_is_taken_away_ends_at_the_next_request(
             "DELETE FROM shop_members WHERE shop_id = $1 AND user_id = $2", shop, staff.user
         )
         await con.execute("UPDATE users SET roles = '{}' WHERE id = $1", admin.user)
+    tries: tuple[tuple[Part, str, int], ...] = (
+        ("staff", f"/v1/shops/{shop}/private", 404),
+        ("admin", "/v1/admin/jobs", 403),
+    )
     async with ClientSession(f"http://127.0.0.1:{node.port}") as session:
-        for part, path, status in (
-            ("staff", f"/v1/shops/{shop}/private", 404),
-            ("admin", "/v1/admin/jobs", 403),
-        ):
+        for part, path, status in tries:
             async with session.get(path, headers=cast.headers(part)) as answer:
                 assert answer.status == status
     async with opened(node) as client:
