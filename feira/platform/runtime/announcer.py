@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
@@ -55,7 +56,8 @@ class Announcer:
 
     def __init__(self, bus: Bus, node_name: str) -> None:
         self._bus = bus
-        self.node_name = node_name
+        # Names may be given twice by mistake; who said what on the bus must not depend on them.
+        self.node_name = f"{node_name}/{secrets.token_hex(4)}"
         self._hear_locally: Callable[[TopicBatch], None] | None = None
 
     def hear_locally(self, hear: Callable[[TopicBatch], None]) -> None:
