@@ -29,9 +29,13 @@ _TAGS: Final = {
 _OVERVIEW: Final = f"""\
 Money is an integer in the currency's minor unit (cent, yen, fils) with its ISO 4217 code; minor digits other
 than 2: {", ".join(f"{code} {digits}" for code, digits in MINOR_DIGITS.items() if digits != 2)}.
+
 Times are UTC (RFC 3339). Lists are read page by page: pass `next_cursor` back as `cursor` until it is null.
+
 Errors are `application/problem+json` with a stable `code`. Repeat a change safely by sending the same
-`Idempotency-Key`. Everything live (chat, orders, stock) comes over the socket at `/v1/socket`.
+`Idempotency-Key`.
+
+Everything live (chat, orders, stock) comes over the socket at `/v1/socket`.
 """  # noqa: PLR2004 - two is what people take for granted
 
 

@@ -101,3 +101,24 @@ async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
         await seller.sees("Delivered")
 
         assert [*await buyer.errors(), *await seller.errors()] == []
+
+
+async def test_coming_back_from_the_payment_page_shows_the_checkout_as_it_is_by_then(
+    market: RunningNode,
+) -> None:
+    origin = f"http://127.0.0.1:{market.port}"
+    async with browsers(1) as (buyer,):
+        await sign_in(buyer, origin, "Inês")
+        await buyer.go(f"{origin}/?q=espresso")
+        await buyer.click(".product-card", text="espresso")
+        await buyer.click("button", text="Add to cart")
+        await buyer.sees("Added", "body")
+        await buyer.go(f"{origin}/checkout")
+        await buyer.click("button", text="Order and pay")
+        await buyer.sees("Sandbox", "body")
+        await buyer.back()
+        # Not the form that was left: that would order a second time, or seem to.
+        await buyer.sees("Your things are held")
+        await buyer.click("a.button", text="Pay")
+        await buyer.click("button.pay")
+        await buyer.sees("Thank you!", "body")

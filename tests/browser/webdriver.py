@@ -44,6 +44,9 @@ class Browser:
     async def go(self, url: str) -> None:
         await self._ask("POST", "/url", {"url": url})
 
+    async def back(self) -> None:
+        await self._ask("POST", "/back", {})
+
     async def click(self, css: str, *, text: str = "") -> None:
         """Click the first element that matches, once it is there and can be clicked."""
 

@@ -10,6 +10,8 @@ export class Router {
     this.#routes = Object.entries(routes).map(([path, view]) => ({ parts: path.split("/"), view }));
     this.#show = show;
     addEventListener("popstate", () => this.#open());
+    // Back from the payment page, the browser may bring the page as it was left; what it shows is old by then.
+    addEventListener("pageshow", (event) => { if (event.persisted) this.#open(); });
     document.addEventListener("click", (event) => this.#followLink(event));
   }
 

@@ -128,5 +128,5 @@ function demoButtons(logins, enter, card) {
   return h("div", { class: "demos" }, logins.map((login) => h("button", { type: "button", onclick: (event) => busy(event.currentTarget, () => enter(login.email, login.password)).catch((error) => {
     if (!error.code) throw error;
     showProblem(card.querySelector("form"), card.note, error);
-  }) }, avatar(login.email, login.name ?? login.role), h("span", { class: "grow" }, h("span", { class: "strong" }, login.name ?? login.email), h("br"), h("span", { class: "small muted" }, login.role)))));
+  }) }, avatar(login.email, login.name ?? login.role), h("span", { class: "grow" }, h("span", { class: "strong block clip" }, login.name ?? login.email), h("span", { class: "small muted block" }, login.role)))));
 }

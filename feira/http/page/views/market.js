@@ -8,6 +8,7 @@ import { pattern, picture } from "../tiles.js";
 
 const TYPED_FOR_MS = 220;
 const PAGE = 24;
+const MOSAIC = ["a", "feira", "is", "bread", "figs", "linen", "clay", "cork"];
 const SORTS = [["relevance", "Best match"], ["newest", "Newest first"], ["price_asc", "Cheapest first"], ["price_desc", "Dearest first"]];
 
 export async function marketView({ query, signal }) {
@@ -64,8 +65,10 @@ export async function marketView({ query, signal }) {
   renderCategories();
 
   const element = h("div", { class: "market" },
-    h("div", { class: "hero" }, h("h1", { tabindex: "-1" }, "Good things, from people you can talk to"),
-      h("form", { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); input.blur(); } }, icon("search"), input)),
+    h("div", { class: "hero" },
+      h("div", { class: "pitch" }, h("h1", { tabindex: "-1" }, "Good things, from people you can talk to"),
+        h("form", { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); input.blur(); } }, icon("search"), input)),
+      h("div", { class: "mosaic", "aria-hidden": "true" }, MOSAIC.map((seed) => pattern(seed, { square: true })))),
     h("div", { class: "filters" }, categories,
       h("div", { class: "row" }, h("label", { class: "toggle" }, inStock, "In stock"), sort)),
     count, grid, more);
