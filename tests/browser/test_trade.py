@@ -71,8 +71,11 @@ async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
         await seller.type(".composer .input", "They are. No two alike.")
         await seller.click(".composer button")
         await buyer.sees("They are. No two alike.", "body")
+        await seller.sees("Here now", ".thread-head")
 
         await buyer.go(f"{origin}/?q=espresso")
+        # The browser keeps the page that was left for its back button; its socket must not stay.
+        await seller.sees("Away", ".thread-head")
         await buyer.click(".product-card", text="espresso")
         await buyer.click("button", text="Add to cart")
         await buyer.sees("Added", "body")

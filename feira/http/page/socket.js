@@ -52,12 +52,17 @@ export class LiveSocket {
     if (this.#status !== "idle" && this.#status !== "stopped") return;
     addEventListener("online", this.#wakeUp);
     addEventListener("offline", this.#sleep);
+    // A page that is put aside for the back button keeps its socket open, and its user would seem to be here.
+    addEventListener("pagehide", this.#sleep);
+    addEventListener("pageshow", this.#wakeUp);
     this.#connect();
   }
 
   stop() {
     removeEventListener("online", this.#wakeUp);
     removeEventListener("offline", this.#sleep);
+    removeEventListener("pagehide", this.#sleep);
+    removeEventListener("pageshow", this.#wakeUp);
     clearTimeout(this.#timer);
     clearTimeout(this.#heartbeat);
     this.#setStatus("idle");
