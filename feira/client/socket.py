@@ -13,7 +13,8 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 from uuid import UUID, uuid4
 
@@ -21,17 +22,20 @@ import aiohttp
 import msgspec
 
 from feira.client.api import ApiProblem
+from feira.client.topic_log import OnEvent, OnGap, TopicLog
 
 BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 15.0
 OUTBOX_MAX: Final = 1_000
+HEARTBEAT_S: Final = 20.0
+# ApiClient renews its own tokens earlier, so this finds a new one.
+RENEW_BEFORE_S: Final = 30.0
 # The server takes so many in one `connect`.
 RESUME_TOPICS_MAX: Final = 200
 _NORMAL_CLOSURE: Final = 1000
 
 Encoding = Literal["json", "msgpack"]
-OnEvent = Callable[["Event"], None]
 OnPush = Callable[[str, dict[str, Any]], None]
 
 
@@ -46,33 +50,11 @@ class SocketProblem(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One entry of a topic's log."""
-
-    topic: str
-    seq: int
-    at: str
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Posted:
     """Where a message stands."""
 
     seq: int
     client_id: UUID
-
-
-@dataclass(kw_only=True)
-class _Watch:
-    """A watched topic: how far its events were handed over."""
-
-    topic: str
-    on_event: OnEvent
-    on_gap: Callable[[int], None]
-    seq: int | None = None
-    epoch: str = ""
-    state: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(kw_only=True)
@@ -104,7 +86,7 @@ class SocketClient:
         self._encoding: Encoding = encoding
         self._on_push = on_push
         self._ids = itertools.count(1)
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, TopicLog] = {}
         # Insertion order is sending order, also after a reconnect.
         self._unsent: dict[int, _Unsent] = {}
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -113,6 +95,7 @@ class SocketClient:
         self._connection = 0
         self._retry_ms: tuple[int, int] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self.reconnects = 0
         self.epoch = ""
         """The epoch of the server's logs, once anything was watched: with seq 0 it asks for a log from its start."""
@@ -153,7 +136,7 @@ class SocketClient:
         on_event: OnEvent,
         *,
         position: tuple[int, str] | None = None,
-        on_gap: Callable[[int], None] = lambda _seq: None,
+        on_gap: OnGap = lambda _seq: None,
     ) -> dict[str, Any]:
         """Watch a topic from a position `(seq, epoch)` or from now on; returns the topic's state.
 
@@ -162,9 +145,7 @@ class SocketClient:
         Raises:
             SocketProblem: not there, or not allowed.
         """
-        watch = _Watch(topic=topic, on_event=on_event, on_gap=on_gap)
-        if position is not None:
-            watch.seq, watch.epoch = position
+        watch = TopicLog(topic, on_event, on_gap, position)
         self._watches[topic] = watch
         while True:
             try:
@@ -241,18 +222,23 @@ class SocketClient:
         self.close_code = None
         token = await self._token()
         async with self._http.ws_connect(
-            self._url, protocols=[f"feira.v1.{self._encoding}"], max_msg_size=0
+            self._url,
+            protocols=[f"feira.v1.{self._encoding}"],
+            max_msg_size=0,
+            # A server that fell silent is noticed by its missing pong.
+            heartbeat=HEARTBEAT_S,
         ) as socket:
             self._socket = socket
-            seen = [watch for watch in self._watches.values() if watch.seq is not None]
-            resume = {
-                watch.topic: {"seq": watch.seq, "epoch": watch.epoch}
-                for watch in seen[:RESUME_TOPICS_MAX]
-            }
+            seen = [watch for watch in self._watches.values() if watch.position]
+            resume = {watch.topic: watch.position for watch in seen[:RESUME_TOPICS_MAX]}
             await self._transmit({"id": 0, "connect": {"token": token, "resume": resume}})
-            async for frame in socket:
-                for message in self._decode(frame):
-                    await self._receive(message)
+            try:
+                async for frame in socket:
+                    for message in self._decode(frame):
+                        await self._receive(message)
+            finally:
+                if self._renewing is not None:
+                    self._renewing.cancel()
             self.close_code = socket.close_code
 
     def _decode(self, frame: aiohttp.WSMessage) -> list[dict[str, Any]]:
@@ -309,49 +295,41 @@ class SocketClient:
             for identifier, command in waiting:
                 await self._transmit_command(identifier, command)
         self._opened.set()
+        expires_at = datetime.fromisoformat(connect["expires_at"])
+        self._renewing = asyncio.create_task(self._renew(expires_at), name="feira-client-renewal")
+
+    async def _renew(self, expires_at: datetime) -> None:
+        """Hand in newer tokens while the connection stands, so that it outlives the one it began with."""
+        while True:
+            left_s = (expires_at - datetime.now(UTC)).total_seconds()
+            await asyncio.sleep(max(1.0, left_s - RENEW_BEFORE_S))
+            try:
+                answer = await self._ask_durably("refresh", {"token": await self._token()})
+            except (ApiProblem, SocketProblem, aiohttp.ClientError, OSError):
+                # The server ends the socket when the token is long over; the next connect has a new one.
+                return
+            expires_at = datetime.fromisoformat(answer["ok"]["expires_at"])
 
     async def _take(self, event: dict[str, Any]) -> None:
         watch = self._watches.get(event["topic"])
-        if watch is None or watch.seq is None or event["seq"] <= watch.seq:
-            return
-        if event["seq"] != watch.seq + 1:
+        if watch is not None and not watch.take(event):
             # A gap is the server's mistake; the log repairs it.
             await self._transmit(self._subscription(watch, next(self._ids)))
-            return
-        watch.seq = event["seq"]
-        watch.on_event(
-            Event(topic=watch.topic, seq=event["seq"], at=event["at"], body=event["body"])
-        )
 
-    def _resumed(self, watch: _Watch, subscription: dict[str, Any]) -> None:
-        watch.state = subscription["state"]
-        self.epoch = watch.epoch = subscription["epoch"]
-        if not subscription["recovered"]:
-            watch.seq = subscription["seq"]
-            watch.on_gap(subscription["seq"])
-            return
-        known = watch.seq
-        for event in subscription["events"]:
-            if known is None or event["seq"] > known:
-                known = event["seq"]
-                watch.on_event(
-                    Event(topic=watch.topic, seq=event["seq"], at=event["at"], body=event["body"])
-                )
-        watch.seq = max(subscription["seq"], known or 0)
+    def _resumed(self, watch: TopicLog, subscription: dict[str, Any]) -> None:
+        watch.subscribed(subscription)
+        self.epoch = watch.epoch
 
     # Commands.
 
-    async def _subscribe(self, watch: _Watch) -> None:
+    async def _subscribe(self, watch: TopicLog) -> None:
         identifier = next(self._ids)
         answer = await self._answer_to(identifier, self._subscription(watch, identifier))
         if "subscribe" not in answer:
             raise SocketProblem(answer["error"])
 
-    def _subscription(self, watch: _Watch, identifier: int) -> dict[str, Any]:
-        body: dict[str, Any] = {"topic": watch.topic}
-        if watch.seq is not None:
-            body |= {"seq": watch.seq, "epoch": watch.epoch}
-        return {"id": identifier, "subscribe": body}
+    def _subscription(self, watch: TopicLog, identifier: int) -> dict[str, Any]:
+        return {"id": identifier, "subscribe": {"topic": watch.topic, **watch.position}}
 
     async def _answer_to(self, identifier: int, message: dict[str, Any]) -> dict[str, Any]:
         await self._opened.wait()

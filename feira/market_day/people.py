@@ -15,7 +15,8 @@ from uuid import uuid4
 import aiohttp
 
 from feira.client.api import ApiClient, ApiProblem
-from feira.client.socket import Event, SocketClient, SocketProblem
+from feira.client.socket import SocketClient, SocketProblem
+from feira.client.topic_log import Event
 from feira.market_day.record import Acknowledged, Record
 
 PASSWORD: Final = "a day at the market"  # noqa: S105 - of people who exist for a minute

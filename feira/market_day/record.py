@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from feira.client.socket import Event
+from feira.client.topic_log import Event
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The busy day in its short version: everything at once, a killed worker and a killed Valkey, every promise checked."""
 
+import re
 import secrets
 import subprocess
 import sys
@@ -23,3 +24,12 @@ def test_a_busy_day_loses_and_doubles_nothing() -> None:
     assert day.returncode == 0
     assert "worker killed" in day.stdout
     assert "Valkey killed" in day.stdout
+    for what, at_least in (("acknowledged", 50), ("completed", 10), ("sockets dropped", 3)):
+        assert counted(day.stdout, what) >= at_least
+
+
+def counted(table: str, what: str) -> int:
+    """A number of the day's table."""
+    found = re.search(rf"^    {what} +(\d+)$", table, re.MULTILINE)
+    assert found is not None, f"the table has no {what}"
+    return int(found[1])

@@ -14,7 +14,8 @@ import pytest
 
 from feira.app import RunningNode, open_node
 from feira.client.api import ApiClient
-from feira.client.socket import Encoding, Event, SocketClient, SocketProblem
+from feira.client.socket import Encoding, SocketClient, SocketProblem
+from feira.client.topic_log import Event
 from feira.platform.domain.ids import SessionId, UserId
 from feira.platform.domain.topics import conversation_topic
 from feira.platform.runtime.config import Config
