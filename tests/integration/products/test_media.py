@@ -19,6 +19,7 @@ from feira.platform.domain.images import IMAGE_BYTES_MAX, ImageType
 from feira.platform.domain.topics import shop_topic
 from feira.platform.gateways.storage.port import PresignedUpload
 from feira.platform.gateways.storage.s3 import S3ObjectStore
+from feira.platform.runtime.config import Config
 from feira.services.products.media import (
     INCOMING_PREFIX,
     Media,
@@ -33,6 +34,12 @@ from tests.integration.products.goods import Goods, Shop, eventually
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
 JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 100
+
+
+@pytest.fixture
+def config(config: Config, fresh_database_dsn: str) -> Config:
+    """A database of its own: a worker would first do what other tests left to be done."""
+    return msgspec.structs.replace(config, postgres_dsn=fresh_database_dsn)
 
 
 @asynccontextmanager
