@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,21 +19,18 @@ from feira.services.messaging.messages import (
     MemberCursor,
     NewMessage,
     Outgoing,
+    PostedBatch,
     PostedMessage,
     WantedCursor,
     move_cursors,
     not_a_conversation,
     post_messages,
-    read_cursors,
 )
 
 if TYPE_CHECKING:
     from feira.actors.node import Node
 
 log = structlog.get_logger("feira.actors")
-
-# Unread counts may trail by so much: a lively conversation reads them once for many messages.
-UNREAD_WITHIN_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,6 @@ class ConversationActor(TopicActor):
         )
         self.conversation = conversation
         self.node = node
-        self._unread_due = False
 
     async def handle_commands(self, commands: list[object]) -> None:
         posts = [mail for mail in commands if isinstance(mail, Post)]
@@ -85,6 +81,8 @@ class ConversationActor(TopicActor):
                     self.conversation,
                     [Outgoing(sender=mail.sender, message=mail.message) for mail in posts],
                 )
+                # Committed: the answers leave while the connection goes back to the pool.
+                _answer(posts, posted)
         except FeiraError as error:
             # Also when the connection broke around the commit: the resend with the same client id finds out.
             for mail in posts:
@@ -94,36 +92,7 @@ class ConversationActor(TopicActor):
             batch = TopicBatch(topic=self.topic, epoch=posted.epoch, events=posted.events)
             self.node.announce(batch)
             await self.handle([Committed(batch)])
-        for mail in posts:
-            if mail.answer.done():
-                continue
-            place = posted.places.get((mail.sender, mail.message.client_id))
-            if place is None:
-                mail.answer.set_exception(not_a_conversation())
-            else:
-                mail.answer.set_result(place)
-        if posted.events and not self._unread_due:
-            self._unread_due = True
-            self.node.tasks.start(self._tell_inboxes(), name="unread-counts")
-
-    async def _tell_inboxes(self) -> None:
-        """Unread counts on every device of every member. A hint: the list of conversations has the truth."""
-        # Answers go out first; what is posted meanwhile is counted too.
-        await asyncio.sleep(UNREAD_WITHIN_S)
-        self._unread_due = False
-        try:
-            async with self.database.connection() as con:
-                cursors = await read_cursors(con, self.conversation)
-        except FeiraError as error:
-            log.warning("unread_not_pushed", conversation=str(self.conversation), error=error.code)
-            return
-        for cursor in cursors:
-            self.node.push_unread(
-                cursor.user_id,
-                self.conversation,
-                seq=cursor.head_seq,
-                unread=cursor.head_seq - cursor.read_seq,
-            )
+            self.node.unread.tell_soon(self.conversation)
 
     async def _move_cursors(self, moves: list[MoveCursor]) -> None:
         wanted: dict[UserId, WantedCursor] = {}
@@ -158,7 +127,7 @@ class ConversationActor(TopicActor):
         }
         self.push_ephemeral(PushFrames(message), None)
         self.node.announce_ephemeral(self.topic, message)
-        self.node.push_unread(
+        self.node.unread.push(
             cursor.user_id,
             self.conversation,
             seq=cursor.head_seq,
@@ -184,3 +153,14 @@ class ConversationActor(TopicActor):
         async with self.database.connection() as con:
             members = await read_members(con, self.conversation)
         return {"members": members, "online": sorted(await self.node.presence.online(self.topic))}
+
+
+def _answer(posts: list[Post], posted: PostedBatch) -> None:
+    for mail in posts:
+        if mail.answer.done():
+            continue
+        place = posted.places.get((mail.sender, mail.message.client_id))
+        if place is None:
+            mail.answer.set_exception(not_a_conversation())
+        else:
+            mail.answer.set_result(place)

@@ -26,6 +26,7 @@ from feira.actors.topic import (
     TopicActor,
     Watcher,
 )
+from feira.actors.unread import UnreadCounts
 from feira.platform.domain.errors import FeiraError, Unavailable
 from feira.platform.domain.events import TopicBatch
 from feira.platform.domain.ids import ConversationId, OrderId, UserId
@@ -34,7 +35,6 @@ from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import (
     Topic,
     conversation_topic,
-    inbox_topic,
     order_topic,
     parse_topic,
 )
@@ -72,6 +72,7 @@ class Node:
         self.presence = Presence(
             client, node_name=announcer.node_name, tasks=self.tasks, changed=self._presence_changed
         )
+        self.unread = UnreadCounts(database, tasks=self.tasks, push=self._push_everywhere)
         announcer.hear_locally(self._hear)
 
     def start(self) -> None:
@@ -159,19 +160,13 @@ class Node:
     ) -> None:
         self._announcer.announce_ephemeral(topic, message, origin=origin)
 
-    def push_unread(
-        self, user: UserId, conversation: ConversationId, *, seq: int, unread: int
-    ) -> None:
-        """Tell all devices of a user how much of a conversation is unread. A hint that the next one replaces."""
-        message = {"unread": {"conversation": conversation, "seq": seq, "unread": unread}}
-        topic = inbox_topic(user)
-        self._tell_if_active(topic, Ephemeral(PushFrames(message), None))
-        self._announcer.announce_ephemeral(topic, message)
-
     def _presence_changed(self, topic: Topic, user: UserId, online: bool) -> None:  # noqa: FBT001
         message = {"presence": {"topic": str(topic), "user": user, "online": online}}
-        self._tell_if_active(topic, Ephemeral(PushFrames(message), user))
-        self._announcer.announce_ephemeral(topic, message, origin=user)
+        self._push_everywhere(topic, message, user)
+
+    def _push_everywhere(self, topic: Topic, message: object, origin: UserId | None) -> None:
+        self._tell_if_active(topic, Ephemeral(PushFrames(message), origin))
+        self._announcer.announce_ephemeral(topic, message, origin=origin)
 
     # Actors.
 

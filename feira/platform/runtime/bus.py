@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
@@ -23,6 +24,8 @@ log = structlog.get_logger("feira.bus")
 # What waits to be published while Redis is away; the oldest go first, since the top check heals any loss.
 OUTBOX_MAX: Final = 20_000
 PIPELINE_MAX: Final = 512
+PUBLISH_AFTER_S: Final = 0.001
+PUBLISH_EVERY_S: Final = 0.005
 PUBLISH_TIMEOUT_S: Final = 2.0
 CONFIRM_TIMEOUT_S: Final = 0.5
 # A half-open connection shows itself by not answering this.
@@ -46,6 +49,7 @@ class Bus:
         self._confirmations: dict[str, asyncio.Future[None]] = {}
         self._subscriber: RespConnection | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._published_at = 0.0
 
     @property
     def is_connected(self) -> bool:
@@ -122,9 +126,7 @@ class Bus:
                 backoff_s = BACKOFF_MIN_S
                 while True:
                     await self._outbox_filled.wait()
-                    # This node's own answers and pushes are written in the next two turns of the loop; they go first.
-                    await asyncio.sleep(0)
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(self._pause_s())
                     await self._publish_queued(connection)
             except OSError as error:
                 log.warning(
@@ -135,6 +137,14 @@ class Bus:
                     await connection.close()
             await asyncio.sleep(random.uniform(backoff_s / 2, backoff_s))  # noqa: S311
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+
+    def _pause_s(self) -> float:
+        """How long a message waits for others to leave with, at a fraction of the cost.
+
+        The first of a while lets this node's own answers go first, which are written right now.
+        """
+        since_s = time.monotonic() - self._published_at
+        return max(PUBLISH_AFTER_S, PUBLISH_EVERY_S - since_s)
 
     async def _publish_queued(self, connection: RespConnection) -> None:
         while self._outbox:
@@ -152,6 +162,7 @@ class Bus:
                 self._outbox.extendleft(reversed(batch))
                 raise
         self._outbox_filled.clear()
+        self._published_at = time.monotonic()
 
     async def _receive_for_ever(self, receive: Receive, on_connected: Callable[[], None]) -> None:
         backoff_s = BACKOFF_MIN_S

@@ -65,6 +65,15 @@ class MemberCursor(msgspec.Struct, frozen=True, kw_only=True):
     head_seq: int
 
 
+class UnreadCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages of a conversation up to `head_seq` a member has not read."""
+
+    conversation_id: ConversationId
+    user_id: UserId
+    head_seq: int
+    unread: int
+
+
 class WantedCursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far a member says to have read or received."""
 
@@ -143,9 +152,9 @@ async def move_cursors(
     )
 
 
-async def read_cursors(con: Connection, conversation: ConversationId) -> list[MemberCursor]:
-    """Return every member's cursors with the conversation's present head."""
-    return await fetch_all(con, SQL["read_cursors"], MemberCursor, conversation)
+async def read_unread(con: Connection, conversations: list[ConversationId]) -> list[UnreadCount]:
+    """Return how much of each conversation each of its members has not read."""
+    return await fetch_all(con, SQL["read_unread"], UnreadCount, conversations)
 
 
 async def read_history(

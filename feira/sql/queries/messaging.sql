@@ -128,11 +128,12 @@ SELECT true FROM products WHERE id = $1::uuid AND shop_id = $2::uuid AND status 
 -- Who an order is between.
 SELECT buyer_id, shop_id FROM orders WHERE id = $1::uuid;
 
--- name: read_cursors
--- How far every member of a conversation has read and received.
-SELECT m.user_id, m.read_seq, m.delivered_seq, c.seq AS head_seq
+-- name: read_unread
+-- How much of some conversations each member has not read. Behind a sub-select their number is no reason to plan this
+-- anew each time.
+SELECT m.conversation_id, m.user_id, c.seq AS head_seq, c.seq - m.read_seq AS unread
 FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
-WHERE m.conversation_id = $1::uuid;
+WHERE m.conversation_id = ANY (ARRAY(SELECT unnest($1::uuid[])));
 
 -- name: is_member_of_shop
 -- Whether a user belongs to a shop's team.
