@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import msgspec
 import pytest
+from aiohttp import web_app
 
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.embedded import Endpoints
@@ -149,6 +150,13 @@ def config(
         drain_s=0.5,
         job_relay_poll_s=0.2,
     )
+
+
+@pytest.fixture(autouse=True)
+def _forget_applications() -> Iterator[None]:
+    """aiohttp keeps the last 1,024 handlers with their applications, each of which holds a whole node."""
+    yield
+    web_app._cached_build_middleware.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,23 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from aiohttp import ClientSession
 
 from feira.app import Ground, RunningNode
 from feira.platform.domain.permissions import Principal
+from feira.platform.runtime.config import Config
 from tests.integration.products.goods import Goods, Shop, eventually
 from tests.integration.products.test_media import PNG, working
 
 Answer = tuple[int, Any]
+
+
+@pytest.fixture
+def config(config: Config, fresh_database_dsn: str) -> Config:
+    """A database of its own: see test_media.py."""
+    return msgspec.structs.replace(config, postgres_dsn=fresh_database_dsn)
 
 
 class Client:

@@ -18,7 +18,6 @@ with another request is an error.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import time
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
 Request = TypeVar("Request", bound=msgspec.Struct)
 
 _LOCK_TIMEOUT_MS: Final = "5000"
+_CLOSE_TIMEOUT_S: Final = 2.0
 _KEY_CHARS_MAX: Final = 255
 
 
@@ -88,7 +88,8 @@ def build_sandbox_app(
                 "jit": "off",
             },
         )
-        async with pool, aiohttp.ClientSession() as session:
+        async with aiohttp.ClientSession() as session:
+            await pool
             clockwork = Clockwork(
                 pool, session, webhook_secret=webhook_secret, webhook_url=webhook_url, clock=clock
             )
@@ -96,8 +97,13 @@ def build_sandbox_app(
             task = asyncio.create_task(clockwork.run(), name="sandbox-clockwork")
             yield
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task], timeout=_CLOSE_TIMEOUT_S)
+            try:
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await pool.close()
+            except TimeoutError:
+                # Postgres is silent: its side of the connections ends by itself.
+                pool.terminate()
 
     app.cleanup_ctx.append(company)
     app.add_routes(
