@@ -21,10 +21,10 @@ from feira.platform.domain.errors import Conflict, Unavailable
 from feira.platform.domain.events import Event, TopicBatch
 from feira.platform.domain.jobs import Job
 from feira.platform.domain.topics import Topic
-from feira.sql.jobs import JobRow, insert_jobs
+from feira.sql.jobs import JobRow
 from feira.sql.loader import Connection
 from feira.sql.pulse import Pulse
-from feira.sql.topics import append_events
+from feira.sql.topics import append_events_and_jobs
 
 T = TypeVar("T")
 
@@ -86,8 +86,7 @@ class Tx:
 
     async def flush(self) -> list[TopicBatch]:
         """Write events and jobs. Topic rows are locked last and in order, so that no two writers wait in a ring."""
-        await insert_jobs(self.con, self._jobs)
-        return await append_events(self.con, self._events)
+        return await append_events_and_jobs(self.con, self._events, self._jobs)
 
     @property
     def has_jobs(self) -> bool:

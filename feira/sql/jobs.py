@@ -78,20 +78,6 @@ def kind_of(job: type[Job]) -> str:
     return tag
 
 
-async def insert_jobs(con: Connection, jobs: list[JobRow]) -> None:
-    """Insert ready jobs; one whose `dedup` exists already is left as it is."""
-    if not jobs:
-        return
-    await con.execute(
-        SQL["insert_jobs"],
-        [job.kind for job in jobs],
-        [job.args for job in jobs],
-        [job.run_at for job in jobs],
-        [job.attempts_max for job in jobs],
-        [job.dedup for job in jobs],
-    )
-
-
 async def queue_due(con: Connection, *, limit: int, lease_s: float) -> list[QueuedAttempt]:
     """Turn up to `limit` due jobs into queued attempts. Any number of relays may do so at once."""
     return await fetch_all(con, SQL["queue_due"], QueuedAttempt, limit, lease_s)

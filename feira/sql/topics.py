@@ -13,6 +13,7 @@ import msgspec
 
 from feira.platform.domain.events import Event, LoggedEvent, TopicBatch
 from feira.platform.domain.topics import Topic
+from feira.sql.jobs import JobRow
 from feira.sql.loader import Connection, fetch_all, load_queries
 
 SQL = load_queries("topics")
@@ -33,12 +34,15 @@ class _Counter(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-async def append_events(con: Connection, emitted: list[tuple[Topic, Event]]) -> list[TopicBatch]:
-    """Append events to their topics' logs and return them as the batches to publish after the commit.
+async def append_events_and_jobs(
+    con: Connection, emitted: list[tuple[Topic, Event]], jobs: list[JobRow]
+) -> list[TopicBatch]:
+    """Append events to their topics' logs, and return them as the batches to publish after the commit; add ready jobs.
 
-    Counter rows are locked in the order of their names.
+    Counter rows are locked in the order of their names, before the jobs' dedup keys. A job whose key exists already
+    is left as it is.
     """
-    if not emitted:
+    if not emitted and not jobs:
         return []
     by_topic: dict[Topic, list[Event]] = {}
     for topic, event in emitted:
@@ -51,13 +55,18 @@ async def append_events(con: Connection, emitted: list[tuple[Topic, Event]]) -> 
     }
     counters = await fetch_all(
         con,
-        SQL["append_events"],
+        SQL["append_events_and_jobs"],
         _Counter,
         [str(topic) for topic in ordered],
         [len(bodies[topic]) for topic in ordered],
         [str(topic) for topic in ordered for _ in bodies[topic]],
         [before for topic in ordered for before in reversed(range(len(bodies[topic])))],
         [body for topic in ordered for body in bodies[topic]],
+        [job.kind for job in jobs],
+        [job.args for job in jobs],
+        [job.run_at for job in jobs],
+        [job.attempts_max for job in jobs],
+        [job.dedup for job in jobs],
     )
     heads = {counter.topic: counter for counter in counters}
     assert len(heads) == len(ordered), "every topic was advanced"

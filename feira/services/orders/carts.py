@@ -85,6 +85,12 @@ class CartLineRow(msgspec.Struct, frozen=True, kw_only=True):
     added_at: datetime
 
 
+class OwnLineRow(CartLineRow, frozen=True, kw_only=True):
+    """A locked line with its cart."""
+
+    cart_id: CartId
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shopper:
     """Whose cart is meant: a user's, with the guest token of before they signed in, or a guest's."""
@@ -158,6 +164,11 @@ async def set_line(
 async def lock_user_cart(tx: Tx, user_id: UserId) -> CartRow | None:
     """Make changes of one user's cart take turns."""
     return await fetch_one(tx.con, SQL["lock_user_cart"], CartRow, user_id)
+
+
+async def lock_user_lines(tx: Tx, user_id: UserId) -> list[OwnLineRow]:
+    """Return the lines of a user's cart in the order in which they were added; checkouts of one cart take turns."""
+    return await fetch_all(tx.con, SQL["lock_user_lines"], OwnLineRow, user_id)
 
 
 async def read_lines(con: Connection, cart_id: CartId) -> list[CartLineRow]:

@@ -19,11 +19,10 @@ from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import order_topic
 from feira.platform.runtime.config import Config
 from feira.services.orders.carts import (
-    CartLineRow,
+    OwnLineRow,
     load_variants,
-    lock_user_cart,
+    lock_user_lines,
     merge_guest_cart,
-    read_lines,
     take_out,
 )
 from feira.services.orders.rows import SQL
@@ -55,7 +54,7 @@ class CheckedOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Item(msgspec.Struct, frozen=True, kw_only=True):
-    line: CartLineRow
+    line: OwnLineRow
     variant: SellableVariant
 
 
@@ -96,10 +95,8 @@ async def check_out(
             field="$.address_id",
         )
     # Two checkouts of one cart take turns: the second finds it empty.
-    cart = await lock_user_cart(tx, principal.user_id)
-    lines = await read_lines(tx.con, cart.id) if cart is not None else []
+    lines = await lock_user_lines(tx, principal.user_id)
     items = _choose(lines, await load_variants(tx.con, [line.variant_id for line in lines]), wanted)
-    assert cart is not None, "only a cart has items"
     price = price_group(
         [_basket_line(item) for item in items],
         commission_basis_points=await platform_basis_points(tx.con),
@@ -109,12 +106,12 @@ async def check_out(
     checked_out = await _open_group(
         tx, config, principal.user_id, address, items=items, price=price, currency=currency
     )
-    await take_out(tx, cart.id, [item.line.variant_id for item in items])
+    await take_out(tx, lines[0].cart_id, [item.line.variant_id for item in items])
     return checked_out
 
 
 def _choose(
-    lines: Sequence[CartLineRow],
+    lines: Sequence[OwnLineRow],
     variants: Mapping[VariantId, SellableVariant],
     wanted: CheckOut,
 ) -> list[_Item]:

@@ -79,16 +79,18 @@ async def reserve(tx: Tx, holds: Sequence[Hold], expires_at: datetime) -> None:
     for hold in holds:
         assert hold.quantity > 0, "a hold holds something"
         demand[hold.variant_id] += hold.quantity
-    levels = await lock_stock(tx, demand)
-    _require_available(demand, levels)
-    held = await tx.con.fetch(
+    rows = await fetch_all(
+        tx.con,
         SQL["hold_stock"],
+        StockLevel,
         [hold.order_id for hold in holds],
         [hold.variant_id for hold in holds],
         [hold.quantity for hold in holds],
         expires_at,
     )
-    assert len(held) == len(demand), "locked stock that was looked at does not run out"
+    levels = {level.variant_id: level for level in rows}
+    # The statement held nothing if this raises.
+    _require_available(demand, levels)
     await _tell_of(
         tx, levels, {variant: Change(reserved=count) for variant, count in demand.items()}
     )

@@ -10,6 +10,15 @@ SELECT id, version, updated_at FROM carts WHERE guest_token_sha256 = $1::bytea;
 -- The same, making changes of one cart take turns.
 SELECT id, version, updated_at FROM carts WHERE user_id = $1::uuid FOR UPDATE;
 
+-- name: lock_user_lines
+-- The lines of a user's cart, both locked: who waited here for another checkout finds the lines it took gone.
+SELECT l.cart_id, l.variant_id, l.quantity, l.seen_price_minor, l.added_at
+FROM carts AS c
+INNER JOIN cart_lines AS l ON l.cart_id = c.id
+WHERE c.user_id = $1::uuid
+ORDER BY l.added_at, l.variant_id
+FOR UPDATE OF c, l;
+
 -- name: lock_guest_cart
 -- The same for a guest's; of two that merge it at once, the later finds nothing.
 SELECT id, version, updated_at FROM carts WHERE guest_token_sha256 = $1::bytea FOR UPDATE;

@@ -18,17 +18,27 @@ SELECT variant_id, quantity, $3::text, order_id, $5::uuid
 FROM unnest($1::uuid[], $2::int[], $4::uuid[]) AS m (variant_id, quantity, order_id);
 
 -- name: hold_stock
--- Hold stock for orders; the stock rows are locked. The condition holds even for a caller that forgot to look.
-WITH held AS (
+-- Hold stock for new orders, all of it or nothing: take the rows as lock_stock does, and hold if there is enough of each.
+-- Says what there was. (A row that changed while it was waited for is updated in its latest version, which is the locked one.)
+WITH holds AS (
+    SELECT order_id, variant_id, quantity
+    FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS h (order_id, variant_id, quantity)
+), wanted AS (
+    SELECT variant_id, sum(quantity)::int AS quantity FROM holds GROUP BY variant_id
+), locked AS (
+    SELECT s.variant_id, s.on_hand, s.reserved FROM stock s
+    WHERE s.variant_id = ANY (ARRAY(SELECT unnest($2::uuid[]))) ORDER BY s.variant_id FOR UPDATE OF s
+), verdict AS (
+    SELECT bool_and(coalesce(l.on_hand - l.reserved >= w.quantity, false)) AS enough
+    FROM wanted w LEFT JOIN locked l ON l.variant_id = w.variant_id
+), held AS (
     INSERT INTO reservations (order_id, variant_id, quantity, expires_at)
-    SELECT order_id, variant_id, quantity, $4::timestamptz
-    FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS r (order_id, variant_id, quantity)
-    RETURNING variant_id, quantity
+    SELECT h.order_id, h.variant_id, h.quantity, $4::timestamptz FROM holds h, verdict WHERE verdict.enough
+), moved AS (
+    UPDATE stock s SET reserved = s.reserved + w.quantity
+    FROM wanted w, verdict WHERE s.variant_id = w.variant_id AND verdict.enough
 )
-UPDATE stock s SET reserved = s.reserved + d.quantity
-FROM (SELECT variant_id, sum(quantity)::int AS quantity FROM held GROUP BY variant_id) d
-WHERE s.variant_id = d.variant_id AND s.on_hand >= s.reserved + d.quantity
-RETURNING s.variant_id;
+SELECT l.variant_id, v.product_id, v.active, l.on_hand, l.reserved FROM locked l JOIN variants v ON v.id = l.variant_id;
 
 -- name: list_reserved_variants
 -- The SKUs whose stock has to be locked before reservations of these orders in these states may change.

@@ -1,6 +1,7 @@
--- name: append_events
--- Take the next sequence numbers of several topics at once, locking their counters in the given (sorted) order, and
--- append the events: each is so many before its topic's last.
+-- name: append_events_and_jobs
+-- What a transaction tells the world, all in one. Take the next sequence numbers of several topics at once, locking their
+-- counters in the given (sorted) order, and append the events: each is so many before its topic's last. Add the jobs; a
+-- known dedup key makes one a no-op.
 WITH advanced AS (
     INSERT INTO topics (topic, seq)
     SELECT topic, count FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (topic, count, place)
@@ -12,6 +13,10 @@ WITH advanced AS (
     SELECT advanced.topic, advanced.seq - event.before_last, advanced.at, event.body
     FROM unnest($3::text[], $4::bigint[], $5::json[]) AS event (topic, before_last, body)
     JOIN advanced ON advanced.topic = event.topic
+), enqueued AS (
+    INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
+    SELECT * FROM unnest($6::text[], $7::jsonb[], $8::timestamptz[], $9::int[], $10::text[])
+    ON CONFLICT (dedup) DO NOTHING
 )
 SELECT advanced.topic, advanced.seq, advanced.at, e.epoch FROM advanced, log_epoch e;
 
