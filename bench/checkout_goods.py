@@ -67,7 +67,7 @@ SELECT
     bench_id({buyers_from} + n), bench_id(line.variant), {quantity}, {price_minor},
     '2026-01-01'::timestamptz + line.place * interval '1 ms'
 FROM
-    generate_series(0, {buyers} - 1) AS n,
+    generate_series(0::bigint, {buyers} - 1) AS n,
     LATERAL (VALUES
         (1, n % ({shops} - 1) + {shops} * (n * 7919 % {per_shop})),
         (2, n % ({shops} - 1) + {shops} * ((n * 7919 + 1 + n % 7) % {per_shop})),
