@@ -55,7 +55,6 @@ _AWAY: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InterfaceError,
     asyncpg.QueryCanceledError,
 )
 _RETRY: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -159,7 +158,20 @@ class Database:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as lent:
                 con = cast("Connection", lent)
                 with self._pulse.watched(con):
-                    yield con
+                    try:
+                        yield con
+                    except asyncpg.InterfaceError as error:
+                        if _is_gone(con):
+                            raise _unavailable() from error
+                        raise
+                    except asyncpg.InternalClientError as error:
+                        # It was lent between the server's last word and the end of the stream.
+                        con.terminate()
+                        raise _unavailable() from error
+        except asyncpg.InterfaceError as error:
+            if self._pool.is_closing():
+                raise _unavailable() from error
+            raise
         except asyncpg.LockNotAvailableError as error:
             raise Conflict(
                 "database.busy", "Somebody else is changing this right now; please try again."
@@ -175,6 +187,15 @@ class Database:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+def _is_gone(con: Connection) -> bool:
+    """Tell a connection that broke from one that was used wrongly: asyncpg names both `InterfaceError`."""
+    try:
+        return con.is_closed()
+    except asyncpg.InterfaceError:
+        # Cut while it was lent: the pool has taken it back already.
+        return True
 
 
 def _unavailable() -> Unavailable:
