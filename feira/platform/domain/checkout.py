@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from feira.platform.domain.commission import commission_on
 from feira.platform.domain.ids import ShopId, VariantId
-from feira.platform.domain.money import allocate, share
+from feira.platform.domain.money import allocate
 
 
 class BasketLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +113,7 @@ def _price_order(
             total_minor=total,
             discount_minor=discount,
             commission_basis_points=commission_basis_points,
-            commission_minor=share(total - discount, commission_basis_points),
+            commission_minor=commission_on(total - discount, commission_basis_points),
         )
         for line, total, discount in zip(
             lines, totals, allocate(discount_minor, totals), strict=True

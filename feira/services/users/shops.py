@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from feira.platform.domain.errors import NotFound, Rejected, Unavailable
+from feira.platform.domain.errors import NotFound, Unavailable
 from feira.platform.domain.ids import ShopId, UserId
 from feira.platform.domain.permissions import Action, Principal, Role, require
 from feira.platform.domain.shops import (
@@ -73,19 +73,6 @@ async def shop_roles(con: Connection, shop_id: ShopId, principal: Principal) -> 
     """The caller's relation to a shop: `owner`, `staff`, or none; none too where there is no such shop."""
     role: Role | None = await con.fetchval(SQL["read_member_role"], shop_id, principal.user_id)
     return frozenset() if role is None else frozenset({role})
-
-
-async def require_approved(con: Connection, shop_id: ShopId) -> ShopRow:
-    """One shop that is open to the public.
-
-    Raises:
-        NotFound: `shop.not_found`.
-        Rejected: `shop.not_approved`.
-    """
-    shop = await load_shop(con, shop_id)
-    if not sells(shop.status):
-        raise Rejected("shop.not_approved", f"The shop {shop.name} is not open at the moment.")
-    return shop
 
 
 async def decide(

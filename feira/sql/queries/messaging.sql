@@ -134,7 +134,3 @@ SELECT buyer_id, shop_id FROM orders WHERE id = $1::uuid;
 SELECT m.conversation_id, m.user_id, c.seq AS head_seq, c.seq - m.read_seq AS unread
 FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
 WHERE m.conversation_id = ANY (ARRAY(SELECT unnest($1::uuid[])));
-
--- name: is_member_of_shop
--- Whether a user belongs to a shop's team.
-SELECT true FROM shop_members WHERE shop_id = $1::uuid AND user_id = $2::uuid;

@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from feira.platform.domain.errors import NotFound, Rejected, Unavailable
+from feira.platform.domain.errors import Unavailable
 from feira.platform.domain.ids import ShopId
 from feira.platform.domain.topics import OPS, inbox_topic, shop_topic
 from feira.platform.gateways.payments.port import Account, AccountStatus
 from feira.services.users.authentication import authenticate
-from feira.services.users.shops import apply_account, require_approved, shop_roles
+from feira.services.users.shops import apply_account, shop_roles
 from tests.integration.users.stage import Answer, Person, Stage, eventually, new_address
 
 
@@ -332,7 +332,7 @@ async def test_the_provider_s_word_about_an_account_not_yet_remembered_is_tried_
         await stage.market.database.transact(lambda tx: apply_account(tx, account))
 
 
-async def test_other_services_learn_who_is_on_the_team_and_whether_a_shop_is_open(
+async def test_other_services_learn_who_is_on_the_team(
     stage: Stage,
 ) -> None:
     owner, stranger = await stage.person(), await stage.person()
@@ -342,7 +342,3 @@ async def test_other_services_learn_who_is_on_the_team_and_whether_a_shop_is_ope
             principal = (await authenticate(stage.market, person.access)).principal
             assert await shop_roles(con, shop, principal) == roles
             assert await shop_roles(con, ShopId(uuid4()), principal) == frozenset()
-        with pytest.raises(Rejected, match=r"shop\.not_approved"):
-            await require_approved(con, shop)
-        with pytest.raises(NotFound, match=r"shop\.not_found"):
-            await require_approved(con, ShopId(uuid4()))
