@@ -1,0 +1,177 @@
+"""Placing orders at prices that are agreed: a group, one order for each shop, one payment for all, and held stock.
+
+The one way to an order, whoever agreed on the prices and how: a checkout of a cart, or a deal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from feira.platform.domain.checkout import BasketLine, GroupPrice, OrderPrice, price_group
+from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, UserId, VariantId
+from feira.platform.domain.order_events import OrderCreated
+from feira.platform.domain.order_state import ActorRole, Deadline
+from feira.platform.domain.topics import order_topic
+from feira.services.orders.rows import SQL
+from feira.services.orders.views import ShippingAddress
+from feira.services.payments.commission import platform_basis_points
+from feira.services.payments.payments import open_payment
+from feira.services.products.catalogue import SellableVariant
+from feira.services.products.stock import Hold, reserve
+from feira.sql.database import Tx
+from feira.sql.loader import Connection, fetch_one
+
+
+class PricedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """So many units of a variant, at the price that buyer and shop agreed on."""
+
+    variant: SellableVariant
+    quantity: int
+    unit_price_minor: int
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """Who buys, where it goes, by whose act, and how long things may take."""
+
+    buyer_id: UserId
+    address: ShippingAddress
+    hold_s: int
+    auto_accept_s: int
+    actor: UserId
+    actor_role: ActorRole = "buyer"
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """The orders stand as their shops first appeared among the items."""
+
+    group_id: OrderGroupId
+    payment_id: PaymentId
+    order_ids: tuple[OrderId, ...]
+    total_minor: int
+
+
+class _OpenedGroup(msgspec.Struct, frozen=True, kw_only=True):
+    group_id: OrderGroupId
+    order_ids: list[OrderId]
+
+
+async def price_items(con: Connection, items: Sequence[PricedItem]) -> GroupPrice:
+    """Price items of one currency at the market's present commission."""
+    basket = [
+        BasketLine(
+            variant_id=item.variant.variant_id,
+            shop_id=item.variant.shop_id,
+            quantity=item.quantity,
+            unit_price_minor=item.unit_price_minor,
+        )
+        for item in items
+    ]
+    return price_group(basket, commission_basis_points=await platform_basis_points(con))
+
+
+async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupPrice) -> Placed:
+    """Open the group at `price` (what `price_items` made of the items), all or nothing.
+
+    Raises:
+        Rejected: `stock.insufficient`.
+    """
+    currency = items[0].variant.currency
+    assert price.total_minor > 0, "a group costs something"
+    assert all(item.variant.currency == currency for item in items), "a group has one currency"
+    hold_ends_at = tx.now + timedelta(seconds=terms.hold_s)
+    opened = await fetch_one(
+        tx.con,
+        SQL["open_group"],
+        _OpenedGroup,
+        terms.buyer_id,
+        currency,
+        price.total_minor,
+        terms.address,
+        hold_ends_at,
+        terms.auto_accept_s,
+        *_order_columns(price.orders),
+        *_line_columns(price.orders, {item.variant.variant_id: item.variant for item in items}),
+    )
+    assert opened is not None, "an aggregate gives one row"
+    placed = list(zip(opened.order_ids, price.orders, strict=True))
+    for order_id, order in placed:
+        created = _created(tx, order_id, order, terms, currency, hold_ends_at)
+        tx.emit(order_topic(order_id), created)
+    payment_id = await open_payment(tx, opened.group_id, price.total_minor, currency)
+    holds = [
+        Hold(order_id=order_id, variant_id=line.variant_id, quantity=line.quantity)
+        for order_id, order in placed
+        for line in order.lines
+    ]
+    # Last, because stock is what others wait for.
+    await reserve(tx, holds, hold_ends_at)
+    return Placed(
+        group_id=opened.group_id,
+        payment_id=payment_id,
+        order_ids=tuple(opened.order_ids),
+        total_minor=price.total_minor,
+    )
+
+
+def _order_columns(orders: Sequence[OrderPrice]) -> tuple[list[object], ...]:
+    return (
+        [order.shop_id for order in orders],
+        [order.items_minor for order in orders],
+        [order.shipping_minor for order in orders],
+        [order.tax_minor for order in orders],
+        [order.discount_minor for order in orders],
+        [order.total_minor for order in orders],
+        [order.commission_minor for order in orders],
+    )
+
+
+def _line_columns(
+    orders: Sequence[OrderPrice], variants: Mapping[VariantId, SellableVariant]
+) -> tuple[list[object], ...]:
+    """All lines, each with its shop, which tells whose order it belongs to, and its place there."""
+    lines = [
+        (order.shop_id, line, variants[line.variant_id], position)
+        for order in orders
+        for position, line in enumerate(order.lines)
+    ]
+    return (
+        [shop_id for shop_id, _, _, _ in lines],
+        [line.variant_id for _, line, _, _ in lines],
+        [variant.product_id for _, _, variant, _ in lines],
+        [variant.title for _, _, variant, _ in lines],
+        [variant.sku for _, _, variant, _ in lines],
+        [variant.options for _, _, variant, _ in lines],
+        [line.quantity for _, line, _, _ in lines],
+        [line.unit_price_minor for _, line, _, _ in lines],
+        [line.total_minor for _, line, _, _ in lines],
+        [line.commission_basis_points for _, line, _, _ in lines],
+        [line.commission_minor for _, line, _, _ in lines],
+        [position for _, _, _, position in lines],
+    )
+
+
+def _created(
+    tx: Tx,
+    order_id: OrderId,
+    order: OrderPrice,
+    terms: Terms,
+    currency: str,
+    hold_ends_at: datetime,
+) -> OrderCreated:
+    return OrderCreated(
+        order=order_id,
+        version=1,
+        status="pending_payment",
+        payment_status="none",
+        fulfilment_status="none",
+        deadlines=(Deadline(kind="hold", due_at=hold_ends_at),),
+        updated_at=tx.now,
+        actor_role=terms.actor_role,
+        actor=terms.actor,
+        reason="",
+        total_minor=order.total_minor,
+        currency=currency,
+    )
