@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -15,6 +13,7 @@ from feira.client.api import ApiClient, ApiProblem
 from feira.platform.runtime.config import Config
 from feira.services.users.passwords import hash_password
 from feira.sql.database import Tx
+from tests.chaos.proxy import bad_network
 from tests.integration.live import make_user
 
 PASSWORD = "uma palavra segura"
@@ -39,46 +38,6 @@ async def mail(node: RunningNode) -> str:
     return await node.market.database.transact(work)
 
 
-class CuttingProxy:
-    """Forwards connections; the next `cuts` answers never arrive, though their requests did."""
-
-    def __init__(self, port: int) -> None:
-        self.cuts = 0
-        self.cut = 0
-        self._port = port
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self._port)
-        there = asyncio.create_task(_copy(reader, upstream))
-        try:
-            while data := await upstream_reader.read(65536):
-                if self.cuts > 0:
-                    self.cuts -= 1
-                    self.cut += 1
-                    break
-                writer.write(data)
-                await writer.drain()
-        finally:
-            there.cancel()
-            for end in (writer, upstream):
-                end.transport.abort()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-
-
-@asynccontextmanager
-async def cutting_proxy(port: int) -> AsyncGenerator[tuple[CuttingProxy, str]]:
-    proxy = CuttingProxy(port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    async with server:
-        yield proxy, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
 async def test_a_problem_comes_as_an_exception_that_programs_can_read(
     node: RunningNode, node_config: Config, http: aiohttp.ClientSession, mail: str
 ) -> None:
@@ -97,13 +56,13 @@ async def test_a_problem_comes_as_an_exception_that_programs_can_read(
 async def test_a_change_whose_answer_was_cut_off_happens_once(
     node: RunningNode, http: aiohttp.ClientSession, mail: str
 ) -> None:
-    async with cutting_proxy(node.port) as (proxy, url):
-        api = ApiClient(url, http)
+    async with bad_network(node.port) as network:
+        api = ApiClient(f"http://127.0.0.1:{network.port}", http)
         await api.sign_in(mail, PASSWORD)
-        proxy.cuts = 3
+        network.answers_to_lose = 3
         async with asyncio.timeout(30):
             added = await api.post("/v1/me/addresses", ADDRESS)
-        assert proxy.cut == 3
+        assert network.answers_lost == 3
         listed = await api.get("/v1/me/addresses")
     assert [address["id"] for address in listed["items"]] == [added["id"]]
 
