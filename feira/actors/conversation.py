@@ -1,4 +1,4 @@
-"""The actor of one conversation on this node: group commit of messages, cursors, typing, presence."""
+"""The actor of one conversation on this node: cursors, typing, presence. Messages go through `group_commit`."""
 
 from __future__ import annotations
 
@@ -6,40 +6,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from feira.actors.frames import PushFrames
-from feira.actors.topic import Committed, TopicActor, Watcher
+from feira.actors.topic import TopicActor, Watcher
 from feira.platform.domain.errors import FeiraError
-from feira.platform.domain.events import TopicBatch
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.topics import conversation_topic
 from feira.services.messaging.conversations import read_members
-from feira.services.messaging.messages import (
-    MemberCursor,
-    NewMessage,
-    Outgoing,
-    PostedBatch,
-    PostedMessage,
-    WantedCursor,
-    move_cursors,
-    not_a_conversation,
-    post_messages,
-)
+from feira.services.messaging.messages import MemberCursor, WantedCursor, move_cursors
 
 if TYPE_CHECKING:
     from feira.actors.node import Node
-
-log = structlog.get_logger("feira.actors")
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """Mail: say something. Answered after the commit."""
-
-    sender: UserId
-    message: NewMessage
-    answer: asyncio.Future[PostedMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +27,7 @@ class MoveCursor:
 
 
 class ConversationActor(TopicActor):
-    """Commands are `Post` and `MoveCursor`."""
+    """Commands are `MoveCursor`."""
 
     def __init__(self, conversation: ConversationId, *, node: Node) -> None:
         super().__init__(
@@ -61,38 +37,12 @@ class ConversationActor(TopicActor):
         self.node = node
 
     async def handle_commands(self, commands: list[object]) -> None:
-        posts = [mail for mail in commands if isinstance(mail, Post)]
-        moves = [mail for mail in commands if isinstance(mail, MoveCursor)]
-        if posts:
-            await self._post(posts)
-        if moves:
-            await self._move_cursors(moves)
+        await self._move_cursors([mail for mail in commands if isinstance(mail, MoveCursor)])
 
     def reject_command(self, command: object, error: Exception) -> None:
-        assert isinstance(command, Post | MoveCursor)
+        assert isinstance(command, MoveCursor)
         if not command.answer.done():
             command.answer.set_exception(error)
-
-    async def _post(self, posts: list[Post]) -> None:
-        try:
-            async with self.database.connection() as con:
-                posted = await post_messages(
-                    con,
-                    self.conversation,
-                    [Outgoing(sender=mail.sender, message=mail.message) for mail in posts],
-                )
-                # Committed: the answers leave while the connection goes back to the pool.
-                _answer(posts, posted)
-        except FeiraError as error:
-            # Also when the connection broke around the commit: the resend with the same client id finds out.
-            for mail in posts:
-                self.reject_command(mail, error)
-            return
-        if posted.events:
-            batch = TopicBatch(topic=self.topic, epoch=posted.epoch, events=posted.events)
-            self.node.announce(batch)
-            await self.handle([Committed(batch)])
-            self.node.unread.tell_soon(self.conversation)
 
     async def _move_cursors(self, moves: list[MoveCursor]) -> None:
         wanted: dict[UserId, WantedCursor] = {}
@@ -153,14 +103,3 @@ class ConversationActor(TopicActor):
         async with self.database.connection() as con:
             members = await read_members(con, self.conversation)
         return {"members": members, "online": sorted(await self.node.presence.online(self.topic))}
-
-
-def _answer(posts: list[Post], posted: PostedBatch) -> None:
-    for mail in posts:
-        if mail.answer.done():
-            continue
-        place = posted.places.get((mail.sender, mail.message.client_id))
-        if place is None:
-            mail.answer.set_exception(not_a_conversation())
-        else:
-            mail.answer.set_result(place)

@@ -23,3 +23,11 @@ GAP_REFETCHES: Final = Counter(
 EVENTS_DELIVERED: Final = Counter(
     "feira_topics_events_delivered", "Events handed to local watchers", ["kind"]
 )
+COMMIT_MESSAGES: Final = Histogram(
+    "feira_group_commit_messages",
+    "Chat messages committed in one statement",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+POSTS_REFUSED: Final = Counter(
+    "feira_group_commit_refused", "Chat messages refused because too many were waiting"
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final, TypeVar, cast
 
 import msgspec
@@ -11,8 +12,9 @@ import redis.asyncio as redis
 import structlog
 
 from feira.actors import metrics
-from feira.actors.conversation import ConversationActor, MoveCursor, Post
+from feira.actors.conversation import ConversationActor, MoveCursor
 from feira.actors.frames import PushFrames
+from feira.actors.group_commit import GroupCommit, Post, Posted
 from feira.actors.inbox import InboxActor
 from feira.actors.order import CommandOrder, OrderActor
 from feira.actors.presence import Presence
@@ -41,7 +43,13 @@ from feira.platform.domain.topics import (
 from feira.platform.runtime.announcer import Announcer, EventsMessage, decode_bus_message
 from feira.platform.runtime.bus import Bus
 from feira.platform.runtime.tasks import TaskOwner
-from feira.services.messaging.messages import NewMessage, PostedMessage, WantedCursor
+from feira.services.messaging.messages import (
+    NewMessage,
+    Outgoing,
+    PostedBatch,
+    PostedMessage,
+    WantedCursor,
+)
 from feira.services.orders.orders import OrderView
 from feira.sql.database import Database
 from feira.sql.topics import read_heads
@@ -73,11 +81,13 @@ class Node:
             client, node_name=announcer.node_name, tasks=self.tasks, changed=self._presence_changed
         )
         self.unread = UnreadCounts(database, tasks=self.tasks, push=self._push_everywhere)
+        self._writer = GroupCommit(database, tasks=self.tasks, committed=self._posted)
         announcer.hear_locally(self._hear)
 
     def start(self) -> None:
         """Begin to listen and to keep house."""
         self.bus.start_receiving(self._receive, self._check_all_soon)
+        self._writer.start()
         self.tasks.start(self._top_check_for_ever(), name="top-check")
         self.tasks.start(self._passivate_for_ever(), name="passivation")
         self.tasks.start(self.presence.renew_for_ever(), name="presence-renewal")
@@ -108,17 +118,36 @@ class Node:
             NotFound: `conversation.not_found`: also for conversations of others.
             Unavailable: not accepted, or the outcome is unknown; send the same `client_id` again.
         """
-        return await _answered(self.post_message_soon(principal, conversation, message))
+        answer: asyncio.Future[PostedMessage] = asyncio.get_running_loop().create_future()
+
+        def answered(posted: Posted) -> None:
+            if answer.done():
+                return
+            if isinstance(posted, FeiraError):
+                answer.set_exception(posted)
+            else:
+                answer.set_result(posted)
+
+        self.post_message_soon(principal, conversation, message, answered)
+        return await _answered(answer)
 
     def post_message_soon(
-        self, principal: Principal, conversation: ConversationId, message: NewMessage
-    ) -> asyncio.Future[PostedMessage]:
+        self,
+        principal: Principal,
+        conversation: ConversationId,
+        message: NewMessage,
+        answered: Callable[[Posted], None],
+    ) -> None:
         """The same without waiting: messages posted one after the other keep their order."""
-        answer: asyncio.Future[PostedMessage] = asyncio.get_running_loop().create_future()
-        self._actor(conversation_topic(conversation)).tell(
-            Post(sender=principal.user_id, message=message, answer=answer)
+        outgoing = Outgoing(conversation=conversation, sender=principal.user_id, message=message)
+        self._writer.post(Post(outgoing, answered))
+
+    def _posted(self, conversation: ConversationId, posted: PostedBatch) -> None:
+        topic = conversation_topic(conversation)
+        self._announcer.announce(
+            [TopicBatch(topic=topic, epoch=posted.epoch, events=posted.events)]
         )
-        return answer
+        self.unread.tell_soon(conversation)
 
     async def move_cursor(self, conversation: ConversationId, wanted: WantedCursor) -> None:
         """Record how far a member has read or received; others are told, a cursor never moves back."""
@@ -150,10 +179,6 @@ class Node:
             actor.unsubscribe(watcher)
 
     # Telling.
-
-    def announce(self, batch: TopicBatch) -> None:
-        """Tell the other nodes of committed messages."""
-        self._announcer.announce_elsewhere(batch)
 
     def announce_ephemeral(
         self, topic: Topic, message: object, *, origin: UserId | None = None
@@ -204,7 +229,7 @@ class Node:
         if actor is None:
             return
         try:
-            actor.tell(mail)
+            actor.hear(mail)
         except Unavailable:
             # Nothing durable is lost: the next top check makes up for it.
             log.warning("actor_overloaded", topic=str(topic))

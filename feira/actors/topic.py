@@ -124,6 +124,29 @@ class TopicActor(Actor[object]):
             self.watchers.discard(watcher)
             self.watcher_left(watcher)
 
+    def hear(self, mail: Committed | CheckHead | Ephemeral) -> None:
+        """Pass on what follows the watchers' position at once; all else, and all behind waiting mail, is mail.
+
+        Raises:
+            Unavailable: see `tell`.
+        """
+        if self.is_idle and self.watchers:
+            if isinstance(mail, Ephemeral):
+                self.push_ephemeral(mail.frames, mail.origin)
+                return
+            if isinstance(mail, Committed) and self._follows(mail.batch):
+                self._deliver(mail.batch.events)
+                return
+        self.tell(mail)
+
+    def _follows(self, batch: TopicBatch) -> bool:
+        return (
+            self._seq is not None
+            and batch.epoch == self._epoch
+            and bool(batch.events)
+            and batch.events[0].seq == self._seq + 1
+        )
+
     # What subclasses may add.
 
     async def handle_commands(self, commands: list[object]) -> None:

@@ -1,9 +1,10 @@
-"""One socket's writing: a byte-counted queue, one writer at a time, coalesced frames, a bounded end.
+"""One socket's writing: a byte-counted queue, coalesced frames, a bounded end.
 
     open --close(code)--> closing --written, or 2 s later--> closed (transport aborted if need be)
 
-Pushing never blocks and never raises: whoever fans out to a thousand sockets must not wait for one. A client
-that does not read is closed; it pays alone for it.
+Pushing never blocks and never raises: whoever fans out to a thousand sockets must not wait for one. What is pushed
+in one turn of the loop leaves in one write at its end, without a task; only while the transport is full does one
+wait for it. A client that does not read is closed; it pays alone for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from feira.actors.frames import Encoding, Frame, encode_message
 from feira.platform.runtime.tasks import TaskOwner
 from feira.ws import metrics
 from feira.ws.close_codes import CloseCode
-from feira.ws.protocol import join_frames
+from feira.ws.protocol import encode_data_frame, join_frames
 
 log = structlog.get_logger("feira.ws")
 
@@ -45,12 +46,14 @@ class Connection:
         self.encoding: Final = encoding
         self._socket = socket
         self._transport = request.transport
+        self._protocol = request.protocol
+        self._loop = asyncio.get_running_loop()
         self._tasks = tasks
         self._queue: list[Frame] = []
         self._queue_bytes = 0
         self._queue_messages = 0
         self._slow_since: float | None = None
-        self._writing = False
+        self._flush_is_due = False
         self._closing: CloseCode | None = None
 
     @property
@@ -58,7 +61,7 @@ class Connection:
         return self._closing is None and not self._socket.closed
 
     def push(self, frame: Frame) -> None:
-        """Queue messages. What is queued when the writer gets its turn leaves in one write."""
+        """Queue messages. What is queued by the end of this turn of the loop leaves in one write."""
         if not self.is_open:
             return
         self._queue.append(frame)
@@ -68,9 +71,9 @@ class Connection:
             metrics.SLOW_CLIENTS.inc()
             self.close(CloseCode.SLOW)
             return
-        if not self._writing:
-            self._writing = True
-            self._tasks.start(self._write_queued(), name="ws-writer")
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
 
     def close(self, code: CloseCode, *, retry_ms: tuple[int, int] | None = None) -> None:
         """Say why and end, whether or not the client listens; `retry_ms` asks it back in that window."""
@@ -121,9 +124,21 @@ class Connection:
             self._slow_since = time.monotonic()
         return time.monotonic() - self._slow_since > SLOW_FOR_S
 
-    async def _write_queued(self) -> None:
-        # Everything that this turn of the loop still pushes joins the same write.
-        await asyncio.sleep(0)
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        while self._queue and self.is_open:
+            if self._protocol.writing_paused:
+                self._tasks.start(self._write_when_drained(), name="ws-writer")
+                return
+            transport.write(
+                encode_data_frame(join_frames(self._take(), self.encoding), self.encoding)
+            )
+            metrics.FRAMES_WRITTEN.inc()
+        self._flush_is_due = False
+
+    async def _write_when_drained(self) -> None:
         try:
             while self._queue and self.is_open:
                 await self._write(self._take())
@@ -131,7 +146,7 @@ class Connection:
             # A reset, or a stalled peer: its reader sees the end of the connection.
             self.abort()
         finally:
-            self._writing = False
+            self._flush_is_due = False
 
     def _take(self) -> list[Frame]:
         size, taken = 0, 0

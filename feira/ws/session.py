@@ -6,7 +6,6 @@ opened --connect(token)--> connected --close--> closed
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import datetime
 from functools import partial
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import structlog
 
 from feira.actors.frames import Encoding, Frame, PushFrames
+from feira.actors.group_commit import Posted
 from feira.actors.topic import Position, Subscription
 from feira.platform.domain.errors import (
     Conflict,
@@ -27,7 +27,7 @@ from feira.platform.domain.errors import (
 from feira.platform.domain.ids import ConversationId, SessionId, UserId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import Topic, conversation_topic, inbox_topic, parse_topic
-from feira.services.messaging.messages import NewMessage, PostedMessage, WantedCursor
+from feira.services.messaging.messages import NewMessage, WantedCursor
 from feira.services.users.authentication import authenticate
 from feira.services.watching import require_watch
 from feira.ws import metrics
@@ -309,29 +309,20 @@ class Session:
                 f"{IN_FLIGHT_MAX} messages are under way; wait for answers.",
                 retry_after_s=0.5,
             )
-        posted = self._node.post_message_soon(
+        self._node.post_message_soon(
             self._require_principal(),
             _conversation(command.topic),
             NewMessage(client_id=command.client_id, text=command.text),
+            partial(self._sent, identifier),
         )
         self._in_flight += 1
-        posted.add_done_callback(partial(self._sent, identifier))
 
-    def _sent(self, identifier: int | None, posted: asyncio.Future[PostedMessage]) -> None:
+    def _sent(self, identifier: int | None, posted: Posted) -> None:
         self._in_flight -= 1
-        if posted.cancelled():
-            return
-        error = posted.exception()
-        if error is None:
-            place = posted.result()
-            self._answer(identifier, "ok", {"seq": place.seq, "at": place.at})
-        elif isinstance(error, FeiraError):
-            self._refuse(identifier, error)
+        if isinstance(posted, FeiraError):
+            self._refuse(identifier, posted)
         else:
-            log.error("ws_send_failed", exc_info=error)
-            self._refuse(
-                identifier, Unavailable("internal", "This failed on our side; send it again.")
-            )
+            self._answer(identifier, "ok", {"seq": posted.seq, "at": posted.at})
 
     async def _move_cursor(self, name: str, command: UpTo) -> None:
         read, delivered = (command.seq, 0) if name == "read" else (0, command.seq)

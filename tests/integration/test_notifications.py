@@ -183,9 +183,10 @@ async def test_suspended_and_unconfirmed_people_get_no_mail(stage: Stage, postma
 async def say(stage: Stage, talk: Talk, who: Principal, text: str = "Bom dia") -> int:
     async with stage.database.connection() as con:
         posted = await post_messages(
-            con, talk.conversation, [Outgoing(sender=who.user_id, message=message(text))]
+            con,
+            [Outgoing(conversation=talk.conversation, sender=who.user_id, message=message(text))],
         )
-    (place,) = posted.places.values()
+    (place,) = posted[talk.conversation].places.values()
     return place.seq
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
@@ -35,8 +35,9 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message with its sender, on the way into the log."""
+    """A message with its sender, on the way into a conversation's log."""
 
+    conversation: ConversationId
     sender: UserId
     message: NewMessage
 
@@ -49,7 +50,7 @@ class PostedMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch: a place by (sender, client id), and the events that are new."""
+    """What became of a conversation's messages: a place by (sender, client id), and the events that are new."""
 
     places: dict[tuple[UserId, UUID], PostedMessage]
     epoch: str
@@ -83,48 +84,72 @@ class WantedCursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _PostedRow(msgspec.Struct, frozen=True, kw_only=True):
+    conversation_id: ConversationId
     seq: int
     sender_id: UserId
     client_id: UUID
     at: datetime
-    body: msgspec.Raw
     fresh: bool
     epoch: str
 
 
 async def post_messages(
-    con: Connection, conversation: ConversationId, batch: list[Outgoing]
-) -> PostedBatch:
-    """Append a batch in one statement: in autocommit that is one commit for all of it.
+    con: Connection, batch: list[Outgoing]
+) -> dict[ConversationId, PostedBatch]:
+    """Append messages to their conversations in one statement: in autocommit that is one commit for all of them.
 
     Senders who are not members are missing from `places`. A message whose client id is known (from before,
     or from another node this very moment) gets the place it had.
+
+    Raises:
+        Conflict: `database.contended`.
     """
-    arguments = (
-        conversation,
-        [outgoing.sender for outgoing in batch],
-        [outgoing.message.client_id for outgoing in batch],
-        [_body(outgoing) for outgoing in batch],
-        _REMINDER_KIND,
-        UNREAD_REMINDER_DELAY_S,
-        NotifyUnreadMessages.attempts_max,
-    )
-    rows = await _append(con, arguments)
-    fresh = [row for row in rows if row.fresh]
-    return PostedBatch(
-        places={
-            (row.sender_id, row.client_id): PostedMessage(seq=row.seq, at=row.at) for row in rows
-        },
-        epoch=fresh[0].epoch if fresh else "",
-        events=[LoggedEvent(seq=row.seq, at=row.at, body=row.body) for row in fresh],
-    )
+    bodies = {
+        (outgoing.conversation, outgoing.sender, outgoing.message.client_id): _body(outgoing)
+        # The first of two with one client id is the one that counts.
+        for outgoing in reversed(batch)
+    }
+    posted: dict[ConversationId, PostedBatch] = {}
+    for row in await _append(con, batch, bodies):
+        place = posted.get(row.conversation_id)
+        if place is None:
+            place = posted[row.conversation_id] = PostedBatch(places={}, epoch=row.epoch, events=[])
+        place.places[row.sender_id, row.client_id] = PostedMessage(seq=row.seq, at=row.at)
+        if row.fresh:
+            body = bodies[row.conversation_id, row.sender_id, row.client_id]
+            place.events.append(LoggedEvent(seq=row.seq, at=row.at, body=body))
+    return posted
 
 
-async def _append(con: Connection, arguments: tuple[Any, ...]) -> list[_PostedRow]:
+async def _append(
+    con: Connection,
+    batch: list[Outgoing],
+    bodies: dict[tuple[ConversationId, UserId, UUID], msgspec.Raw],
+) -> list[_PostedRow]:
+    reminder = (_REMINDER_KIND, UNREAD_REMINDER_DELAY_S, NotifyUnreadMessages.attempts_max)
     for _ in range(COLLISIONS_MAX):
         try:
-            return await fetch_all(con, SQL["post_messages"], _PostedRow, *arguments)
-        except asyncpg.UniqueViolationError:
+            if len(bodies) == 1:
+                # The usual case on a quiet node, at three quarters of the cost.
+                ((key, body),) = bodies.items()
+                if rows := await fetch_all(
+                    con, SQL["post_message"], _PostedRow, *key, body, *reminder
+                ):
+                    return rows
+            return await fetch_all(
+                con,
+                SQL["post_messages"],
+                _PostedRow,
+                [outgoing.conversation for outgoing in batch],
+                [outgoing.sender for outgoing in batch],
+                [outgoing.message.client_id for outgoing in batch],
+                [
+                    bodies[outgoing.conversation, outgoing.sender, outgoing.message.client_id]
+                    for outgoing in batch
+                ],
+                *reminder,
+            )
+        except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
             # Another node committed one of these client ids after this statement's snapshot: now it is known.
             continue
     raise Conflict("database.contended", "Too many changes at once; please try again.")

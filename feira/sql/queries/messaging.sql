@@ -1,56 +1,87 @@
+-- name: post_message
+-- Append one message that is new, by a member; otherwise nothing happens, and post_messages finds out why.
+WITH head AS (
+    UPDATE conversations c SET seq = c.seq + 1, last_message_at = clock_timestamp()
+    FROM conversation_members m
+    WHERE c.id = $1::uuid AND m.conversation_id = $1 AND m.user_id = $2::uuid
+      AND NOT EXISTS (SELECT FROM messages k WHERE k.conversation_id = $1 AND k.sender_id = $2 AND k.client_id = $3::uuid)
+    RETURNING c.seq, c.last_message_at AS at
+), added AS (
+    INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
+    SELECT $1, head.seq, $2, $3, $4::json, head.at FROM head
+), sender_has_read AS (
+    UPDATE conversation_members m SET read_seq = head.seq, delivered_seq = head.seq
+    FROM head WHERE m.conversation_id = $1 AND m.user_id = $2
+), reminders AS (
+    INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
+    SELECT $5::text,
+           jsonb_build_object('kind', $5::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq),
+           head.at + make_interval(secs => $6::float8), $7::int,
+           'unread:' || $1 || ':' || m.user_id || ':' || m.read_seq
+    FROM head JOIN conversation_members m ON m.conversation_id = $1 AND m.read_seq = head.seq - 1 AND m.user_id <> $2
+    ON CONFLICT (dedup) DO NOTHING
+)
+SELECT $1 AS conversation_id, head.seq, $2 AS sender_id, $3 AS client_id, head.at, true AS fresh,
+       (SELECT epoch FROM log_epoch) AS epoch
+FROM head;
+
 -- name: post_messages
--- Append a batch to one conversation, once per client id; a resend answers with the first seq. One statement, one commit.
+-- Append to any number of conversations, once per client id; a resend answers with the first seq. One statement, one commit.
 WITH incoming AS (
-    SELECT DISTINCT ON (i.sender_id, i.client_id) i.sender_id, i.client_id, i.body, i.place
-    FROM unnest($2::uuid[], $3::uuid[], $4::json[]) WITH ORDINALITY AS i (sender_id, client_id, body, place)
-    JOIN conversation_members m ON m.conversation_id = $1::uuid AND m.user_id = i.sender_id
-    ORDER BY i.sender_id, i.client_id, i.place
+    SELECT DISTINCT ON (i.conversation_id, i.sender_id, i.client_id) i.conversation_id, i.sender_id, i.client_id, i.body, i.place
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::json[]) WITH ORDINALITY AS i (conversation_id, sender_id, client_id, body, place)
+    JOIN conversation_members m ON m.conversation_id = i.conversation_id AND m.user_id = i.sender_id
+    ORDER BY i.conversation_id, i.sender_id, i.client_id, i.place
 ), known AS (
     -- One probe of the unique index for each: as a join it may be planned as a scan of the whole conversation.
-    SELECT m.seq, m.sender_id, m.client_id, m.at, m.body
+    SELECT m.conversation_id, m.seq, m.sender_id, m.client_id, m.at
     FROM incoming i
     CROSS JOIN LATERAL (
         SELECT * FROM messages m
-        WHERE m.conversation_id = $1 AND m.sender_id = i.sender_id AND m.client_id = i.client_id
+        WHERE m.conversation_id = i.conversation_id AND m.sender_id = i.sender_id AND m.client_id = i.client_id
         LIMIT 1
     ) m
 ), fresh AS (
-    SELECT i.*, row_number() OVER (ORDER BY i.place) AS nth, count(*) OVER () AS total
+    SELECT i.*, row_number() OVER (PARTITION BY i.conversation_id ORDER BY i.place) AS nth
     FROM incoming i
-    WHERE NOT EXISTS (SELECT FROM known k WHERE k.sender_id = i.sender_id AND k.client_id = i.client_id)
+    WHERE NOT EXISTS (SELECT FROM known k WHERE k.conversation_id = i.conversation_id AND k.sender_id = i.sender_id AND k.client_id = i.client_id)
+), totals AS (
+    SELECT conversation_id, count(*) AS total FROM fresh GROUP BY conversation_id
+), locked AS (
+    -- In the order of their ids, so that no two nodes wait for each other in a ring.
+    SELECT c.id FROM conversations c WHERE c.id = ANY (ARRAY(SELECT conversation_id FROM totals)) ORDER BY c.id FOR UPDATE
 ), head AS (
-    UPDATE conversations c SET seq = c.seq + f.total, last_message_at = clock_timestamp()
-    FROM (SELECT total FROM fresh LIMIT 1) f
-    WHERE c.id = $1
-    RETURNING c.seq, c.seq - f.total AS seq_before, c.last_message_at AS at
+    UPDATE conversations c SET seq = c.seq + t.total, last_message_at = clock_timestamp()
+    FROM totals t JOIN locked l ON l.id = t.conversation_id
+    WHERE c.id = t.conversation_id
+    RETURNING c.id, c.seq - t.total AS seq_before, c.last_message_at AS at
 ), added AS (
     INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
-    SELECT $1, head.seq_before + fresh.nth, fresh.sender_id, fresh.client_id, fresh.body, head.at
-    FROM fresh, head
-    RETURNING seq, sender_id, client_id, at, body
+    SELECT f.conversation_id, head.seq_before + f.nth, f.sender_id, f.client_id, f.body, head.at
+    FROM fresh f JOIN head ON head.id = f.conversation_id
+    RETURNING conversation_id, seq, sender_id, client_id, at
 ), senders_have_read AS (
     -- Whoever speaks has read up to there, so that unread = seq - read_seq for everyone.
     UPDATE conversation_members m SET read_seq = greatest(m.read_seq, a.seq), delivered_seq = greatest(m.delivered_seq, a.seq)
-    FROM (SELECT sender_id, max(seq) AS seq FROM added GROUP BY sender_id) a
-    WHERE m.conversation_id = $1 AND m.user_id = a.sender_id
+    FROM (SELECT conversation_id, sender_id, max(seq) AS seq FROM added GROUP BY 1, 2) a
+    WHERE m.conversation_id = a.conversation_id AND m.user_id = a.sender_id
 ), reminders AS (
     -- One job per member and unread streak: only the message that starts the streak makes it.
     INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
     SELECT $5::text,
-           jsonb_build_object('kind', $5::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq_before + 1),
+           jsonb_build_object('kind', $5::text, 'conversation', m.conversation_id, 'user', m.user_id, 'seq', head.seq_before + 1),
            head.at + make_interval(secs => $6::float8), $7::int,
-           'unread:' || $1 || ':' || m.user_id || ':' || m.read_seq
-    FROM conversation_members m, head
-    WHERE m.conversation_id = $1 AND m.read_seq = head.seq_before
-      AND m.user_id NOT IN (SELECT sender_id FROM added)
+           'unread:' || m.conversation_id || ':' || m.user_id || ':' || m.read_seq
+    FROM conversation_members m JOIN head ON m.conversation_id = head.id AND m.read_seq = head.seq_before
+    WHERE NOT EXISTS (SELECT FROM added a WHERE a.conversation_id = m.conversation_id AND a.sender_id = m.user_id)
     ON CONFLICT (dedup) DO NOTHING
 )
-SELECT added.seq, added.sender_id, added.client_id, added.at, added.body, true AS fresh, e.epoch
+SELECT added.conversation_id, added.seq, added.sender_id, added.client_id, added.at, true AS fresh, e.epoch
 FROM added, log_epoch e
 UNION ALL
-SELECT known.seq, known.sender_id, known.client_id, known.at, known.body, false, ''
-FROM known
-ORDER BY seq;
+SELECT known.conversation_id, known.seq, known.sender_id, known.client_id, known.at, false, e.epoch
+FROM known, log_epoch e
+ORDER BY conversation_id, seq;
 
 -- name: insert_conversation
 -- Open a conversation, or find the one that is open already about the same thing between the same two.
