@@ -6,6 +6,7 @@ A hint that the next one replaces: the list of conversations has the truth.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -21,10 +22,13 @@ from feira.sql.database import Database
 log = structlog.get_logger("feira.actors")
 
 WITHIN_S: Final = 0.05
+CONVERSATIONS_PER_ROUND: Final = 50
+# Counting takes a tenth of the node's time at most, however much is said.
+PAUSE_PER_WORK: Final = 9.0
 
 
 class UnreadCounts:
-    """One a node: however lively its conversations are, it asks the database 20 times a second at most."""
+    """One a node: it asks the database 20 times a second at most, and less often the more it has to tell."""
 
     def __init__(
         self,
@@ -36,22 +40,37 @@ class UnreadCounts:
         self._database = database
         self._tasks = tasks
         self._push = push
-        self._due: set[ConversationId] = set()
+        # In the order in which they became due.
+        self._due: dict[ConversationId, None] = {}
+        self._telling = False
 
     def tell_soon(self, conversation: ConversationId) -> None:
-        """Count a conversation's unread messages within `WITHIN_S`; what is said until then is counted too."""
-        if not self._due:
-            self._tasks.start(self._tell(), name="unread-counts")
-        self._due.add(conversation)
+        """Count a conversation's unread messages soon; what is said until then is counted too."""
+        self._due[conversation] = None
+        if not self._telling:
+            self._telling = True
+            self._tasks.start(self._tell_all(), name="unread-counts")
 
     def push(self, user: UserId, conversation: ConversationId, *, seq: int, unread: int) -> None:
         """Tell all devices of a user how much of a conversation is unread."""
         message = {"unread": {"conversation": conversation, "seq": seq, "unread": unread}}
         self._push(inbox_topic(user), message, None)
 
-    async def _tell(self) -> None:
-        await asyncio.sleep(WITHIN_S)
-        due, self._due = list(self._due), set()
+    async def _tell_all(self) -> None:
+        try:
+            pause_s = WITHIN_S
+            while self._due:
+                await asyncio.sleep(pause_s)
+                due = list(self._due)[:CONVERSATIONS_PER_ROUND]
+                for conversation in due:
+                    del self._due[conversation]
+                started = time.monotonic()
+                await self._tell(due)
+                pause_s = max(WITHIN_S, PAUSE_PER_WORK * (time.monotonic() - started))
+        finally:
+            self._telling = False
+
+    async def _tell(self, due: list[ConversationId]) -> None:
         try:
             async with self._database.connection() as con:
                 counts = await read_unread(con, due)
