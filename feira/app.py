@@ -31,6 +31,7 @@ from feira.platform.runtime.tokens import AccessTokens
 from feira.services.market import Market
 from feira.sql.database import Database, open_pool
 from feira.sql.pulse import Pulse, asking
+from feira.ws.limits import DEFAULT_LIMITS, SocketLimits
 from feira.ws.server import SocketServer
 
 log = structlog.get_logger("feira.app")
@@ -128,7 +129,9 @@ class RunningNode:
 
 
 @asynccontextmanager
-async def open_node(config: Config, *, reuse_port: bool = False) -> AsyncGenerator[RunningNode]:
+async def open_node(
+    config: Config, *, reuse_port: bool = False, socket_limits: SocketLimits = DEFAULT_LIMITS
+) -> AsyncGenerator[RunningNode]:
     """Serve HTTP and sockets until the context ends; then drain: readiness off, sockets, requests, stores."""
     async with AsyncExitStack() as stack:
         ground = await stack.enter_async_context(open_ground(config))
@@ -141,7 +144,7 @@ async def open_node(config: Config, *, reuse_port: bool = False) -> AsyncGenerat
             client=client,
         )
         stack.push_async_callback(node.close)
-        sockets = SocketServer(ground.market, node)
+        sockets = SocketServer(ground.market, node, socket_limits)
         stack.push_async_callback(sockets.close)
         readiness = Readiness(store_probes(config))
         app = build_http_app(

@@ -1,83 +1,131 @@
-"""One socket's writing: a byte-counted queue, coalesced frames, a bounded end.
+"""One WebSocket after its handshake: reads, queues and joins what is pushed, notices silence, ends in bounded time.
 
-    open --close(code)--> closing --written, or 2 s later--> closed (transport aborted if need be)
+    open --close(code), or the client closes or breaks RFC 6455--> ending --it answers, or 2 s later--> lost
 
-Pushing never blocks and never raises: whoever fans out to a thousand sockets must not wait for one. What is pushed
-in one turn of the loop leaves in one write at its end, without a task; only while the transport is full does one
-wait for it. A client that does not read is closed; it pays alone for it.
+It stands on the transport itself, so an idle client costs neither a task nor a coroutine. Pushing never blocks and
+never raises: whoever fans out to a thousand sockets must not wait for one. A client that does not read is closed; it
+pays alone for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, Protocol, cast
 
 import structlog
-from aiohttp import WSMsgType, web
-from aiohttp.http import WebSocketWriter
 
 from feira.actors.frames import Encoding, Frame, encode_message
 from feira.platform.runtime.tasks import TaskOwner
-from feira.ws import metrics
+from feira.ws import metrics, wire
 from feira.ws.close_codes import CloseCode
-from feira.ws.protocol import encode_data_frame, join_frames
+from feira.ws.limits import SocketLimits
+from feira.ws.protocol import join_frames
+from feira.ws.wire import FailCode, Opcode
 
 log = structlog.get_logger("feira.ws")
 
-QUEUE_BYTES_MAX: Final = 1024 * 1024
-QUEUE_MESSAGES_SLOW: Final = 1_024
-SLOW_FOR_S: Final = 5.0
 FRAME_BYTES_AIM: Final = 64 * 1024
-WRITE_TIMEOUT_S: Final = 10.0
-CLOSE_TIMEOUT_S: Final = 2.0
 
 
-class Connection:
-    """Owns all writing to one WebSocket."""
+class Client(Protocol):
+    """Whom a connection serves."""
 
-    def __init__(
-        self,
-        socket: web.WebSocketResponse,
-        request: web.Request,
-        encoding: Encoding,
-        tasks: TaskOwner,
-    ) -> None:
+    async def receive(self, data: bytes) -> None:
+        """Carry out what one WebSocket message holds. The next one waits for it."""
+
+    def left(self) -> None:
+        """The connection is lost; called once."""
+
+
+class Connection(asyncio.Protocol):
+    """Owns one WebSocket's transport."""
+
+    __slots__ = (
+        "_client",
+        "_closing",
+        "_end_timer",
+        "_frames_since",
+        "_heard_at",
+        "_is_deaf",
+        "_is_ending",
+        "_is_flush_due",
+        "_is_reading",
+        "_is_working",
+        "_limits",
+        "_loop",
+        "_message_since",
+        "_paused_since",
+        "_pending",
+        "_pinged_at",
+        "_pong_due",
+        "_queue",
+        "_queue_bytes",
+        "_queue_messages",
+        "_reader",
+        "_slow_since",
+        "_tasks",
+        "_transport",
+        "encoding",
+    )
+
+    def __init__(self, encoding: Encoding, limits: SocketLimits, tasks: TaskOwner) -> None:
         self.encoding: Final = encoding
-        self._socket = socket
-        self._transport = request.transport
-        self._protocol = request.protocol
-        self._loop = asyncio.get_running_loop()
+        self._limits = limits
         self._tasks = tasks
+        self._client: Client | None = None
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._reader = wire.FrameReader(limits.message_bytes_max, limits.frames_per_s)
+        self._pending: list[bytes] = []
+        self._is_working = False
+        self._is_reading = True
         self._queue: list[Frame] = []
         self._queue_bytes = 0
         self._queue_messages = 0
-        self._slow_since: float | None = None
-        self._flush_is_due = False
+        self._is_flush_due = False
+        self._pong_due: bytes | None = None
         self._closing: CloseCode | None = None
+        self._is_ending = False
+        self._is_deaf = False
+        self._end_timer: asyncio.TimerHandle | None = None
+        self._heard_at = self._frames_since = time.monotonic()
+        self._message_since: float | None = None
+        self._paused_since: float | None = None
+        self._pinged_at: float | None = None
+        self._slow_since: float | None = None
+
+    def serve(self, client: Client) -> None:
+        """Name the client's session; before the first byte."""
+        self._client = client
 
     @property
     def is_open(self) -> bool:
-        return self._closing is None and not self._socket.closed
+        return not self._is_ending
+
+    @property
+    def is_closed_by_us(self) -> bool:
+        """Whether what the client sent before counts no more."""
+        return self._closing is not None
+
+    # What the session calls.
 
     def push(self, frame: Frame) -> None:
-        """Queue messages. What is queued by the end of this turn of the loop leaves in one write."""
-        if not self.is_open:
+        """Queue messages. All that one turn of the loop pushes leaves in one write."""
+        if self._is_ending:
             return
         self._queue.append(frame)
         self._queue_bytes += len(frame.data)
         self._queue_messages += frame.messages
-        if self._queue_bytes > QUEUE_BYTES_MAX or self._is_slow():
-            metrics.SLOW_CLIENTS.inc()
+        if self._queue_bytes > self._limits.queue_bytes_max or self._is_slow():
             self.close(CloseCode.SLOW)
-            return
-        if not self._flush_is_due:
-            self._flush_is_due = True
+        elif not self._is_flush_due and self._paused_since is None:
+            self._is_flush_due = True
             self._loop.call_soon(self._flush)
 
     def close(self, code: CloseCode, *, retry_ms: tuple[int, int] | None = None) -> None:
         """Say why and end, whether or not the client listens; `retry_ms` asks it back in that window."""
-        if self._closing is not None:
+        if self._is_ending:
             return
         self._closing = code
         goodbye: dict[str, object] = {"code": int(code), "reason": code.reason}
@@ -86,67 +134,159 @@ class Connection:
         if code is CloseCode.SLOW:
             # It does not read anyway; what it missed it resumes.
             self._queue.clear()
+            metrics.SLOW_CLIENTS.inc()
         self._queue.append(encode_message({"disconnect": goodbye}, self.encoding))
+        while self._queue:
+            self._write_messages(self._take())
         metrics.CLOSED.labels(str(int(code))).inc()
-        self._tasks.start(self._end(code), name="ws-closer")
-
-    async def pong(self, payload: bytes) -> None:
-        await self._control(WSMsgType.PONG, payload)
-
-    async def ping(self) -> None:
-        await self._control(WSMsgType.PING, b"")
-
-    async def _control(self, kind: WSMsgType, payload: bytes) -> None:
-        writer = self._writer
-        if not self.is_open or writer is None:
-            return
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await writer.send_frame(payload, kind)
-        except (ConnectionError, TimeoutError):
-            self.abort()
+        self._end(wire.close_frame(code, code.reason))
 
     def abort(self) -> None:
-        """Drop the transport: for a peer that is gone or does not read."""
+        """Drop the transport: for a peer that is gone."""
+        self._is_ending = True
         if self._transport is not None:
             self._transport.abort()
 
-    @property
-    def _writer(self) -> WebSocketWriter | None:
-        # aiohttp offers text only as str; the frames here are encoded already.
-        return self._socket._writer  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    def tick(self, now: float) -> None:
+        """From time to time: ping the silent, close those that do not answer, read or finish."""
+        limits = self._limits
+        if self._is_ending:
+            return
+        if (
+            self._paused_since is not None and now - self._paused_since > limits.write_within_s
+        ) or (
+            self._message_since is not None and now - self._message_since > limits.message_within_s
+        ):
+            self.close(CloseCode.SLOW)
+        elif not self._is_reading:
+            # It may have answered; it is us who do not listen until its commands are done.
+            pass
+        elif self._pinged_at is not None:
+            if now - self._pinged_at > limits.pong_within_s:
+                self.close(CloseCode.NO_PONG)
+        elif now - self._heard_at > limits.ping_every_s:
+            self._pinged_at = now
+            self._write(wire.frame(Opcode.PING, b""))
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        # Any traffic counts as life.
+        self._heard_at = time.monotonic()
+        self._pinged_at = None
+        if self._is_deaf:
+            return
+        if self._heard_at - self._frames_since >= 1:
+            self._frames_since = self._heard_at
+            self._reader.frames_left = self._limits.frames_per_s
+        self._reader.feed(data)
+        self._read()
+
+    def eof_received(self) -> bool:
+        self._end(b"")
+        return False
+
+    def pause_writing(self) -> None:
+        self._paused_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        self._paused_since = None
+        if self._pong_due is not None:
+            payload, self._pong_due = self._pong_due, None
+            self._write(wire.frame(Opcode.PONG, payload))
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._is_ending = True
+        self._transport = None
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._queue.clear()
+        if self._client is not None:
+            self._client.left()
+
+    # Reading.
+
+    def _read(self) -> None:
+        was_whole = False
+        try:
+            while is_room := len(self._pending) < self._limits.pending_messages_max:
+                received = self._reader.next()
+                if received is None:
+                    break
+                was_whole = True
+                self._take_in(received)
+        except wire.Violation as violation:
+            self._fail(violation.code, violation.reason)
+        except wire.TooManyFrames:
+            self.close(CloseCode.RATE_LIMITED)
+            self._go_deaf()
+        else:
+            self._set_reading(is_room)
+            if was_whole or self._message_since is None:
+                is_partial = is_room and self._reader.is_in_message
+                self._message_since = self._heard_at if is_partial else None
+
+    def _take_in(self, received: wire.Received) -> None:
+        match received.opcode:
+            case Opcode.CLOSE:
+                # 5.5.1: answered with its own code; if it is the answer to ours, that was all.
+                self._end(wire.frame(Opcode.CLOSE, received.payload[:2]))
+                if self._transport is not None:
+                    self._transport.close()
+            case _ if self._is_ending:
+                pass
+            case Opcode.PING:
+                self._pong(received.payload)
+            case Opcode.PONG:
+                pass
+            case opcode if (opcode is Opcode.TEXT) == (self.encoding == "json"):
+                self._pending.append(received.payload)
+                if not self._is_working:
+                    self._is_working = True
+                    self._tasks.start(self._work(), name="ws-worker")
+            case _:
+                self.close(CloseCode.BAD_REQUEST)
+
+    async def _work(self) -> None:
+        assert self._client is not None
+        try:
+            # What a client said before it left is still carried out.
+            while self._pending and self._closing is None:
+                await self._client.receive(self._pending.pop(0))
+                if not self._is_reading:
+                    self._read()
+        except Exception:
+            self._fail(FailCode.INTERNAL_ERROR, "internal error")
+            raise
+        finally:
+            self._is_working = False
+
+    def _set_reading(self, is_reading: bool) -> None:  # noqa: FBT001
+        if is_reading is not self._is_reading and self._transport is not None:
+            self._is_reading = is_reading
+            if is_reading:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    # Writing.
 
     def _is_slow(self) -> bool:
-        if self._queue_messages <= QUEUE_MESSAGES_SLOW:
+        if self._queue_messages <= self._limits.queue_messages_slow:
             self._slow_since = None
             return False
         if self._slow_since is None:
             self._slow_since = time.monotonic()
-        return time.monotonic() - self._slow_since > SLOW_FOR_S
+        return time.monotonic() - self._slow_since > self._limits.slow_for_s
 
     def _flush(self) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        while self._queue and self.is_open:
-            if self._protocol.writing_paused:
-                self._tasks.start(self._write_when_drained(), name="ws-writer")
-                return
-            transport.write(
-                encode_data_frame(join_frames(self._take(), self.encoding), self.encoding)
-            )
-            metrics.FRAMES_WRITTEN.inc()
-        self._flush_is_due = False
-
-    async def _write_when_drained(self) -> None:
-        try:
-            while self._queue and self.is_open:
-                await self._write(self._take())
-        except (ConnectionError, TimeoutError):
-            # A reset, or a stalled peer: its reader sees the end of the connection.
-            self.abort()
-        finally:
-            self._flush_is_due = False
+        self._is_flush_due = False
+        while self._queue and self._paused_since is None:
+            self._write_messages(self._take())
 
     def _take(self) -> list[Frame]:
         size, taken = 0, 0
@@ -160,23 +300,44 @@ class Connection:
         self._queue_messages -= sum(frame.messages for frame in frames)
         return frames
 
-    async def _write(self, frames: list[Frame]) -> None:
-        writer = self._writer
-        if writer is None:
-            return
-        kind = WSMsgType.TEXT if self.encoding == "json" else WSMsgType.BINARY
-        async with asyncio.timeout(WRITE_TIMEOUT_S):
-            await writer.send_frame(join_frames(frames, self.encoding), kind)
+    def _write_messages(self, frames: list[Frame]) -> None:
+        opcode = Opcode.TEXT if self.encoding == "json" else Opcode.BINARY
+        self._write(wire.frame(opcode, join_frames(frames, self.encoding)))
         metrics.FRAMES_WRITTEN.inc()
 
-    async def _end(self, code: CloseCode) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                frames, self._queue = self._queue, []
-                await self._write(frames)
-                await self._socket.close(code=code, message=code.reason.encode())
-        except (ConnectionError, TimeoutError, RuntimeError):
-            # aiohttp waits for a stalled peer's drain or close frame without end; this connection does not.
-            log.debug("ws_close_cut_short", code=int(code))
-        finally:
-            self.abort()
+    def _pong(self, payload: bytes) -> None:
+        if self._paused_since is None:
+            self._write(wire.frame(Opcode.PONG, payload))
+        else:
+            # 5.5.3: of many pings the last may be answered alone.
+            self._pong_due = payload
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    # Ending.
+
+    def _fail(self, code: FailCode, reason: str) -> None:
+        """RFC 6455, 7.1.7."""
+        log.info("ws_failed", code=int(code), reason=reason)
+        self._end(wire.close_frame(code, reason))
+        self._go_deaf()
+
+    def _end(self, close_frame: bytes) -> None:
+        """Write the last frame, once; from now on only the client's own is waited for, and not for long."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._write(close_frame)
+        self._set_reading(is_reading=True)
+        if self._transport is not None:
+            self._end_timer = self._loop.call_later(
+                self._limits.close_within_s, self._transport.abort
+            )
+
+    def _go_deaf(self) -> None:
+        """Discard what still comes, but let it come: closing on unread bytes resets, and the close frame may be lost."""
+        self._is_deaf = True
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()

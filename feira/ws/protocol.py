@@ -23,9 +23,7 @@ from feira.services.messaging.messages import NewMessage
 SUBPROTOCOLS: Final[dict[str, Encoding]] = {"feira.v1.json": "json", "feira.v1.msgpack": "msgpack"}
 DEFAULT_SUBPROTOCOL: Final = "feira.v1.json"
 
-FRAME_BYTES_MAX: Final = 64 * 1024
 MESSAGES_PER_FRAME_MAX: Final = 64
-SHORT_PAYLOAD_BYTES_MAX: Final = 125
 RESUME_TOPICS_MAX: Final = 200
 
 TopicName = Annotated[str, Meta(min_length=1, max_length=80)]
@@ -217,17 +215,6 @@ def join_frames(frames: list[Frame], encoding: Encoding) -> bytes:
         b"\xdc" + count.to_bytes(2, "big") if count < 2**16 else b"\xdd" + count.to_bytes(4, "big")
     )
     return header + b"".join(frame.data for frame in frames)
-
-
-def encode_data_frame(payload: bytes, encoding: Encoding) -> bytes:
-    """Put an unfragmented, unmasked data frame around a payload (RFC 6455, section 5.2)."""
-    opcode = 0x81 if encoding == "json" else 0x82
-    size = len(payload)
-    if size <= SHORT_PAYLOAD_BYTES_MAX:
-        return bytes((opcode, size)) + payload
-    if size < 2**16:
-        return bytes((opcode, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((opcode, 127)) + size.to_bytes(8, "big") + payload
 
 
 def answer(identifier: int | None, name: str, value: object, encoding: Encoding) -> Frame:

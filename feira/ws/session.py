@@ -56,9 +56,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("feira.ws")
 
-PING_EVERY_S: Final = 25.0
-PONG_WITHIN_S: Final = 8.0
-CONNECT_WITHIN_S: Final = 5.0
 REFRESH_WITHIN_S: Final = 25.0
 TOPICS_MAX: Final = 500
 IN_FLIGHT_MAX: Final = 256
@@ -88,8 +85,7 @@ class Session:
         self._bucket = TokenBucket()
         self._in_flight = 0
         self._is_connecting = False
-        self._opened_at = self._heard_at = time.monotonic()
-        self._pinged_at: float | None = None
+        self._opened_at = time.monotonic()
 
     @property
     def user_id(self) -> UserId:
@@ -117,32 +113,22 @@ class Session:
 
     # What the server calls.
 
-    def heard(self) -> None:
-        """Any traffic counts as life."""
-        self._heard_at = time.monotonic()
-        self._pinged_at = None
-
-    async def tick(self, now: float, at: datetime) -> None:
-        """Once a second: time limits."""
-        if self._principal is None:
-            if not self._is_connecting and now - self._opened_at > CONNECT_WITHIN_S:
+    def tick(self, now: float, at: datetime) -> None:
+        """From time to time: time limits."""
+        if self._token_expires_at is None:
+            is_late = now - self._opened_at > self._server.limits.connect_within_s
+            if is_late and not self._is_connecting:
                 self.connection.close(CloseCode.CONNECT_TIMEOUT)
-            return
-        assert self._token_expires_at is not None
-        if (at - self._token_expires_at).total_seconds() > REFRESH_WITHIN_S:
+        elif (at - self._token_expires_at).total_seconds() > REFRESH_WITHIN_S:
             self.connection.close(CloseCode.TOKEN_EXPIRED)
-        elif self._pinged_at is not None:
-            if now - self._pinged_at > PONG_WITHIN_S:
-                self.connection.close(CloseCode.NO_PONG)
-        elif now - self._heard_at > PING_EVERY_S:
-            self._pinged_at = now
-            await self.connection.ping()
+        self.connection.tick(now)
+
+    # What the connection calls.
 
     def left(self) -> None:
         """The socket is gone."""
-        for topic in list(self._topics):
-            self._node.unsubscribe(topic, self)
-        self._topics.clear()
+        self._server.left(self)
+        self._unwatch()
 
     async def receive(self, data: bytes) -> None:
         """Carry out a frame's messages in order."""
@@ -153,7 +139,7 @@ class Session:
             self.connection.close(CloseCode.BAD_REQUEST)
             return
         for message in incoming:
-            if not self.connection.is_open:
+            if self.connection.is_closed_by_us:
                 return
             await self._handle(message)
 
@@ -252,7 +238,7 @@ class Session:
             }
         except FeiraError:
             # Not half-connected: the client tries again from the start.
-            self.left()
+            self._unwatch()
             self._principal = None
             raise
         self._answer(
@@ -261,7 +247,7 @@ class Session:
             {
                 "session": self.session_id,
                 "user": self.user_id,
-                "ping": PING_EVERY_S,
+                "ping": self._server.limits.ping_every_s,
                 "expires_at": self._token_expires_at,
                 "topics": topics,
             },
@@ -294,8 +280,13 @@ class Session:
         subscription = await self._node.subscribe(topic, self, position)
         self._topics[topic] = None
         if not self.connection.is_open:
-            self.left()
+            self._unwatch()
         return subscription
+
+    def _unwatch(self) -> None:
+        for topic in list(self._topics):
+            self._node.unsubscribe(topic, self)
+        self._topics.clear()
 
     def _unsubscribe(self, topic: Topic) -> None:
         if topic in self._topics and topic != inbox_topic(self.user_id):

@@ -25,7 +25,7 @@ from feira.services.users.passwords import hash_password
 from feira.services.users.sessions import revoke_session
 from feira.sql.database import Tx
 from feira.ws.close_codes import CloseCode
-from feira.ws.protocol import FRAME_BYTES_MAX
+from feira.ws.limits import DEFAULT_LIMITS
 from tests.integration.conftest import free_port
 from tests.integration.live import Talk, eventually, make_shop, make_user
 
@@ -258,7 +258,7 @@ async def test_a_malformed_frame_ends_only_its_own_socket(
 async def test_an_oversized_frame_is_refused(node: RunningNode, meeting: Meeting) -> None:
     async with opened(node) as client:
         await connected(client, meeting.buyer)
-        await client.socket.send_str("x" * (FRAME_BYTES_MAX + 1))
+        await client.socket.send_str("x" * (DEFAULT_LIMITS.message_bytes_max + 1))
         assert await client.closed() == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
 
 
