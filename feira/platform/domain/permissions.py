@@ -51,6 +51,8 @@ Action = Literal[
     "conversation.open",
     "conversation.read",
     "conversation.send",
+    "offer.make",
+    "offer.answer",
     "ledger.read",
     "commission.write",
     "jobs.read",
@@ -82,6 +84,9 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "conversation.open": frozenset({"verified"}),
     "conversation.read": frozenset({"member"}),
     "conversation.send": frozenset({"member"}),
+    # Which of the two sides may do what about an offer is the offer machine's to say.
+    "offer.make": frozenset({"buyer", "owner", "staff"}),
+    "offer.answer": frozenset({"buyer", "owner", "staff"}),
     "ledger.read": frozenset({"finance", "admin"}),
     "commission.write": frozenset({"finance", "admin"}),
     "jobs.read": frozenset({"support", "finance", "admin"}),
