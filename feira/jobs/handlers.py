@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from feira.jobs import housekeeping, notifications, orders, payments, products, users
+from feira.jobs import deals, housekeeping, notifications, orders, payments, products, users
 from feira.jobs.run import Handlers
 
 _ROOMS: Final[tuple[Handlers, ...]] = (
+    deals.HANDLERS,
     housekeeping.HANDLERS,
     notifications.HANDLERS,
     orders.HANDLERS,

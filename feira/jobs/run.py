@@ -21,6 +21,10 @@ from feira.sql.jobs import finish_attempt
 T = TypeVar("T")
 
 
+# A run ends even when deadlines arrive as fast as they are worked off; the next slot goes on.
+BATCHES_MAX: Final = 100
+
+
 class LostAttempt(Exception):
     """The job is no longer this attempt's: its lease ran out and another attempt has it, or it is done.
 
@@ -63,6 +67,13 @@ class JobRun:
         result = await self.market.database.transact(fenced)
         self._committed = True
         return result
+
+
+async def until_none_is_left(run: JobRun, batch: Callable[[Tx], Awaitable[int]]) -> None:
+    """Sweep: commit one batch after the other until one does nothing. Any number of sweeps may run at once."""
+    for _ in range(BATCHES_MAX):
+        if await run.market.database.transact(batch) == 0:
+            return
 
 
 Handler = Callable[[JobRun, Any], Awaitable[None]]

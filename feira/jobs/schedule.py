@@ -19,6 +19,7 @@ from feira.jobs.metrics import FIRED
 from feira.jobs.supervision import pause
 from feira.platform.domain.jobs import (
     AcceptDeliveredOrders,
+    ExpireOffers,
     ExpireUnpaidOrders,
     Job,
     Purge,
@@ -53,6 +54,7 @@ SCHEDULES: Final = (
     ),
     Schedule(name="orders.expire_unpaid", every_s=5, job=lambda _: ExpireUnpaidOrders()),
     Schedule(name="orders.accept_delivered", every_s=30, job=lambda _: AcceptDeliveredOrders()),
+    Schedule(name="deals.expire_offers", every_s=5, job=lambda _: ExpireOffers()),
     Schedule(name="jobs.purge", every_s=3600, job=lambda _: Purge()),
 )
 

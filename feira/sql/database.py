@@ -68,11 +68,16 @@ class Tx:
         self.now: Final = now
         """The transaction's start by the database's clock, UTC."""
         self._events: list[tuple[Topic, Event]] = []
+        self._appended: list[TopicBatch] = []
         self._jobs: list[JobRow] = []
 
     def emit(self, topic: Topic, event: Event) -> None:
         """Append an event to a topic's log when this transaction commits."""
         self._events.append((topic, event))
+
+    def appended(self, batch: TopicBatch) -> None:
+        """Publish events that this transaction wrote to their log itself, when it commits."""
+        self._appended.append(batch)
 
     def enqueue(
         self, job: Job, *, run_at: datetime | None = None, dedup: str | None = None
@@ -85,7 +90,8 @@ class Tx:
 
     async def flush(self) -> list[TopicBatch]:
         """Write events and jobs. Topic rows are locked last and in order, so that no two writers wait in a ring."""
-        return await append_events_and_jobs(self.con, self._events, self._jobs)
+        emitted = await append_events_and_jobs(self.con, self._events, self._jobs)
+        return [*self._appended, *emitted]
 
     @property
     def has_jobs(self) -> bool:

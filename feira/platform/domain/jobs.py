@@ -11,6 +11,7 @@ import msgspec
 
 from feira.platform.domain.ids import (
     ConversationId,
+    OfferId,
     OrderId,
     PaymentId,
     ProductId,
@@ -19,6 +20,7 @@ from feira.platform.domain.ids import (
     ShopId,
     UserId,
 )
+from feira.platform.domain.offers import OfferStep
 
 # Waits of a failed job double from 2 s to at most an hour: twelve attempts span a bit more than an hour.
 BACKOFF_FIRST_S: Final = 2.0
@@ -125,6 +127,17 @@ class NotifyUnreadMessages(Job, frozen=True, kw_only=True, tag="notifications.un
     conversation: ConversationId
     user: UserId
     seq: int
+
+
+class NotifyOffer(Job, frozen=True, kw_only=True, tag="notifications.offer"):
+    """Tell the other side what became of an offer."""
+
+    offer: OfferId
+    step: OfferStep
+
+
+class ExpireOffers(Job, frozen=True, kw_only=True, tag="deals.expire_offers"):
+    """End offers that nobody answered in time."""
 
 
 class Purge(Job, frozen=True, kw_only=True, tag="jobs.purge"):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from feira.platform.domain.ids import ConversationId, OrderId, ShipmentId, ShopId
+from feira.platform.domain.ids import (
+    ConversationId,
+    OfferId,
+    OrderGroupId,
+    OrderId,
+    ShipmentId,
+    ShopId,
+)
+from feira.platform.domain.offers import OfferStep
 
 
 class OrderPaidNotice(
@@ -58,4 +66,20 @@ class UnreadMessagesNotice(
     count: int
 
 
-Notice = OrderPaidNotice | OrderReceivedNotice | OrderShippedNotice | UnreadMessagesNotice
+class OfferNotice(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="offer.moved"):
+    """To the side that did not do it: what became of an offer. `group` is what the buyer of an accepted one pays."""
+
+    conversation: ConversationId
+    offer: OfferId
+    step: OfferStep
+    other_name: str
+    title: str
+    quantity: int
+    unit_price_minor: int
+    currency: str
+    group: OrderGroupId | None
+
+
+Notice = (
+    OrderPaidNotice | OrderReceivedNotice | OrderShippedNotice | UnreadMessagesNotice | OfferNotice
+)

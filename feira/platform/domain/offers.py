@@ -28,6 +28,8 @@ from feira.platform.domain.order_rejections import Rejection
 OfferStatus = Literal["open", "countered", "accepted", "declined", "withdrawn", "expired"]
 Side = Literal["buyer", "seller"]
 Action = Literal["accept", "counter", "decline", "withdraw"]
+OfferStep = Literal["made", "countered", "accepted", "declined", "withdrawn", "expired"]
+"""What a conversation's log tells, each as `offer.` and this word."""
 
 VALID_S_MIN: Final = 60
 VALID_S_MAX: Final = 14 * 24 * 3600

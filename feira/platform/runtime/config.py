@@ -137,6 +137,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     order_hold_s: Annotated[
         int, Meta(ge=1, description="Seconds an unpaid order holds its stock.")
     ] = 900
+    deal_hold_s: Annotated[
+        int,
+        Meta(ge=1, description="Seconds a buyer has to pay for an offer that the shop accepted."),
+    ] = 24 * 3600
     order_auto_accept_s: Annotated[
         int, Meta(ge=1, description="Seconds after delivery until an order counts as accepted.")
     ] = 14 * 24 * 3600

@@ -22,7 +22,7 @@ SQL = load_queries("messaging")
 UNREAD_REMINDER_DELAY_S: Final = 120.0
 HISTORY_LIMIT_MAX: Final = 100
 COLLISIONS_MAX: Final = 5
-_REMINDER_KIND: Final = "notifications.unread_messages"
+REMINDER_KIND: Final = "notifications.unread_messages"
 
 MessageText = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
 
@@ -126,7 +126,7 @@ async def _append(
     batch: list[Outgoing],
     bodies: dict[tuple[ConversationId, UserId, UUID], msgspec.Raw],
 ) -> list[_PostedRow]:
-    reminder = (_REMINDER_KIND, UNREAD_REMINDER_DELAY_S, NotifyUnreadMessages.attempts_max)
+    reminder = (REMINDER_KIND, UNREAD_REMINDER_DELAY_S, NotifyUnreadMessages.attempts_max)
     for _ in range(COLLISIONS_MAX):
         try:
             if len(bodies) == 1:

@@ -83,6 +83,31 @@ SELECT known.conversation_id, known.seq, known.sender_id, known.client_id, known
 FROM known, log_epoch e
 ORDER BY conversation_id, seq;
 
+-- name: append_event
+-- Append one event that is no message. Whoever caused it has read up to there, as with post_messages; what the timer did
+-- (no reader given) makes nobody unread who had read everything before it.
+WITH head AS (
+    UPDATE conversations SET seq = seq + 1, last_message_at = clock_timestamp() WHERE id = $1::uuid
+    RETURNING seq, last_message_at AS at
+), added AS (
+    INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
+    SELECT $1, head.seq, $2::uuid, uuidv7(), $3::json, head.at FROM head
+), has_read AS (
+    UPDATE conversation_members m SET read_seq = head.seq, delivered_seq = head.seq
+    FROM head
+    WHERE m.conversation_id = $1
+      AND (m.user_id = $4::uuid OR ($4::uuid IS NULL AND m.read_seq = head.seq - 1))
+), reminders AS (
+    INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
+    SELECT $5::text, jsonb_build_object('kind', $5::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq),
+           head.at + make_interval(secs => $6::float8), $7::int,
+           'unread:' || $1 || ':' || m.user_id || ':' || m.read_seq
+    FROM conversation_members m, head
+    WHERE m.conversation_id = $1 AND m.read_seq = head.seq - 1 AND m.user_id <> $4::uuid
+    ON CONFLICT (dedup) DO NOTHING
+)
+SELECT head.seq, head.at, e.epoch FROM head, log_epoch e;
+
 -- name: insert_conversation
 -- Open a conversation, or find the one that is open already about the same thing between the same two.
 INSERT INTO conversations (shop_id, buyer_id, subject_kind, subject_id, dedup)

@@ -1,0 +1,1 @@
+"""Deals: offers for a variant made, answered and accepted inside a conversation."""
