@@ -147,7 +147,6 @@ class Node:
         self._announcer.announce(
             [TopicBatch(topic=topic, epoch=posted.epoch, events=posted.events)]
         )
-        self.unread.tell_soon(conversation)
 
     async def move_cursor(self, conversation: ConversationId, wanted: WantedCursor) -> None:
         """Record how far a member has read or received; others are told, a cursor never moves back."""
@@ -235,6 +234,9 @@ class Node:
             log.warning("actor_overloaded", topic=str(topic))
 
     def _hear(self, batch: TopicBatch) -> None:
+        """What this process committed, whoever in it did."""
+        if batch.topic.kind == "conversation":
+            self.unread.tell_soon(cast("ConversationId", batch.topic.id))
         self._tell_if_active(batch.topic, Committed(batch))
 
     def _receive(self, topic_name: str, payload: bytes) -> None:

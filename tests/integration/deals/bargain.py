@@ -99,9 +99,7 @@ class Bargain:
     async def say(self, who: Principal, text: str = "Bom dia") -> int:
         message = NewMessage(client_id=uuid4(), text=text)
         async with self.stage.database.connection() as con:
-            outgoing = Outgoing(
-                conversation=self.conversation, sender=who.user_id, message=message
-            )
+            outgoing = Outgoing(conversation=self.conversation, sender=who.user_id, message=message)
             posted = await post_messages(con, [outgoing])
         return posted[self.conversation].events[0].seq
 
