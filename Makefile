@@ -13,7 +13,7 @@ install = { UV=$$(command -v uv || echo $(BIN)/uv); $$UV pip install --quiet --p
   || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench soak lock clean
+.PHONY: help run test check format bench bench-live soak lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -36,6 +36,9 @@ format: $(VENV)/dev.stamp  ## Rewrite the code as `make check` wants it
 
 bench: $(VENV)/dev.stamp  ## Measure, and write the numbers
 	$(BIN)/python -m bench $(ARGS)
+
+bench-live: $(VENV)/dev.stamp  ## Measure real time against peers (ARGS="rooms --peers feira,ws --seconds 2 --write")
+	$(BIN)/python -m bench.live $(ARGS)
 
 soak: $(VENV)/run.stamp  ## A long market day: fifteen minutes, 220 people, kills and drops, every promise checked
 	$(BIN)/python -m feira market-day --seconds 900 $(ARGS)

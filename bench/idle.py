@@ -11,15 +11,14 @@ sockets. Memory of the kernel's sockets and of Valkey's and PostgreSQL's own pro
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from bench.client_process import Client, run_client
 from bench.idle_client import IdleEnd, IdleReady, IdleWork
+from bench.processes import cpu_of, rss_kib
 from bench.report import Figure
 from bench.samples import line_of_results
 from bench.stage import Stage, make_talkers, open_servers, open_stage
@@ -116,29 +115,17 @@ async def _require_all_open(client: Client, sockets: int) -> None:
 async def _settled_kib(pid: int) -> int:
     """Resident memory once it stands still; what was just opened still frees its scaffolding."""
     deadline = time.monotonic() + _SETTLE_TIMEOUT_S
-    before = _rss_kib(pid)
+    before = rss_kib(pid)
     while time.monotonic() < deadline:
         await asyncio.sleep(_SETTLE_EVERY_S)
-        now = _rss_kib(pid)
+        now = rss_kib(pid)
         if abs(now - before) < _SETTLED_KIB:
             return now
         before = now
     return before
 
 
-def _rss_kib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1])
-
-
 async def _watched_core_percent(pid: int, watched_s: float) -> float:
-    began, used = time.monotonic(), _cpu_s(pid)
+    began, used = time.monotonic(), cpu_of([pid]).total_s
     await asyncio.sleep(watched_s)
-    return (_cpu_s(pid) - used) / (time.monotonic() - began) * 100
-
-
-def _cpu_s(pid: int) -> float:
-    # proc(5): fields 14 and 15 are user and system time; the name in field 2 may hold spaces.
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (cpu_of([pid]).total_s - used) / (time.monotonic() - began) * 100

@@ -41,13 +41,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 def render(figure: Figure, command: str) -> str:
     """Return the figure as Markdown that reads well unrendered too."""
     verdict = "met" if figure.is_met else "missed"
-    circumstances = [f"- {name}: {value}" for name, value in _circumstances(command)]
     parts = [
         f"## {figure.name}",
         figure.what,
         f"**{figure.reached}** (goal: {figure.goal}; {verdict})",
         _table(figure.lines),
-        "\n".join([f"- {remark}" for remark in figure.remarks] + circumstances),
+        "\n".join(f"- {remark}" for remark in (*figure.remarks, *circumstances(command))),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -68,35 +67,42 @@ def _title(section: str) -> str:
 def _table(lines: Sequence[Line]) -> str:
     rows = [["measure", "unit", "median", "p99", "min - max of repetitions", "samples"]]
     for line in lines:
-        spread = f"{_number(line.least)} - {_number(line.most)}"
-        p99 = "" if line.p99 is None else _number(line.p99)
+        spread = f"{number(line.least)} - {number(line.most)}"
+        p99 = "" if line.p99 is None else number(line.p99)
         rows.append(
-            [line.measure, line.unit, _number(line.median), p99, spread, f"{line.samples:,}"]
+            [line.measure, line.unit, number(line.median), p99, spread, f"{line.samples:,}"]
         )
+    return markdown_table(rows)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Draw a table of which the first row is the head, with columns that line up unrendered too."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rows.insert(1, ["-" * width for width in widths])
+    head, *body = rows
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
+        for row in (head, ["-" * width for width in widths], *body)
     )
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Write a value with three digits that count, or all before the point."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _circumstances(command: str) -> list[tuple[str, str]]:
+def circumstances(command: str) -> list[str]:
+    """Return when, where and with what was measured, as remarks."""
     packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     machine = f"{len(os.sched_getaffinity(0))} CPUs ({_cpu_model()}), {memory_gib:.0f} GiB"
     ours = f"feira {feira.__version__} ({_commit()}), Python {platform.python_version()}"
     return [
-        ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average {os.getloadavg()[0]:.1f}"),
-        ("machine", f"{machine}, {platform.system()} {platform.release()}"),
-        ("versions", f"{ours}, {packages}"),
-        ("command", f"`{command}`"),
+        f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average {os.getloadavg()[0]:.1f}",
+        f"machine: {machine}, {platform.system()} {platform.release()}",
+        f"versions: {ours}, {packages}",
+        f"command: `{command}`",
     ]
 
 

@@ -76,26 +76,36 @@ async def open_servers() -> AsyncGenerator[Config]:
 async def open_stage(config: Config) -> AsyncGenerator[Stage]:
     """Run `feira serve` on these stores, as a process of its own."""
     allow_many_sockets()
+    async with run_server(config) as server, open_ground(config) as ground:
+        pid = server.pid
+        assert pid is not None, "a server that answers runs"
+        yield Stage(config=config, ground=ground, server_pid=pid, url=url_of(config))
+
+
+@asynccontextmanager
+async def run_server(config: Config) -> AsyncGenerator[Child]:
+    """Run one more `feira serve` at the configuration's port, ready to answer."""
     environment = foreign_environment() | child_environment(config)
     server = Child(
         "serve", python_argv("serve"), environment, print, stop_timeout_s=_STOP_TIMEOUT_S
     )
     await server.start()
     try:
-        url = f"http://127.0.0.1:{config.port}"
-        await _until_ready(server, url)
-        pid = server.pid
-        assert pid is not None, "a server that answers runs"
-        async with open_ground(config) as ground:
-            yield Stage(config=config, ground=ground, server_pid=pid, url=url)
+        await _until_ready(server, url_of(config))
+        yield server
     finally:
         await server.stop()
+
+
+def url_of(config: Config) -> str:
+    """Where this machine reaches the configuration's server."""
+    return f"http://127.0.0.1:{config.port}"
 
 
 async def make_talkers(stage: Stage, count: int) -> list[Talker]:
     """Create people, each with a session and a conversation, past the password's deliberate slowness."""
     market = stage.ground.market
-    shop = await market.database.transact(_make_shop)
+    shop = await market.database.transact(make_shop)
     talkers: list[Talker] = []
 
     async def work(tx: Tx, wanted: int) -> list[Talker]:
@@ -138,7 +148,8 @@ def _passable(folder: Path) -> Path:
     return folder
 
 
-async def _make_shop(tx: Tx) -> ShopId:
+async def make_shop(tx: Tx) -> ShopId:
+    """Open a shop that trades."""
     owner = await make_principal(tx)
     name = f"Bench {secrets.token_hex(4)}"
     shop = await apply_for_shop(tx, owner, ApplyForShop(name=name, country="PT", currency="EUR"))

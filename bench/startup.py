@@ -11,7 +11,6 @@ the same folder, to the same line. One clone that is not counted comes first and
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from bench.processes import birth_of, command_line, descendants
 from bench.report import REPOSITORY, Figure
 from bench.samples import Line, line_of_results
 from feira.commands.child import foreign_environment
@@ -152,8 +152,8 @@ async def _stop(make: asyncio.subprocess.Process) -> float:
         RuntimeError: it did not end well, or left a process.
     """
     assert make.stdout is not None
-    family = _descendants(make.pid)
-    up = next(pid for pid in family if b"feira\0up" in _command_line(pid))
+    family = descendants(make.pid)
+    up = next(pid for pid in family if b"feira\0up" in command_line(pid))
     began = time.monotonic()
     os.kill(up, signal.SIGINT)
     async with asyncio.timeout(_STOP_TIMEOUT_S):
@@ -163,39 +163,8 @@ async def _stop(make: asyncio.subprocess.Process) -> float:
     if code != 0 or "stopped" not in output:
         raise RuntimeError(f"`make run` ended with exit code {code}:\n{output}")
     deadline = time.monotonic() + _GONE_TIMEOUT_S
-    while left := [pid for pid, born in family.items() if _born(pid) == born]:
+    while left := [pid for pid, born in family.items() if birth_of(pid) == born]:
         if time.monotonic() > deadline:
             raise RuntimeError(f"processes {left} outlived `feira up`")
         await asyncio.sleep(0.05)
     return took
-
-
-def _descendants(pid: int) -> dict[int, str]:
-    """All processes below this one, with when each was born: a number alone may be another's by now."""
-    found: dict[int, str] = {}
-    parents = [pid]
-    while parents:
-        parent = parents.pop()
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                for child in map(int, task.read_text(encoding="ascii").split()):
-                    if (born := _born(child)) is not None:
-                        found[child] = born
-                        parents.append(child)
-    return found
-
-
-def _born(pid: int) -> str | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    # proc(5): field 22; field 2, the name, may hold spaces.
-    return stat.rpartition(")")[2].split()[19]
-
-
-def _command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

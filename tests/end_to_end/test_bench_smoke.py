@@ -13,6 +13,13 @@ import pytest
 
 from bench import chat, checkout, idle
 from bench.checkout_goods import cart_of
+from bench.live import scenario_rooms
+from bench.live.bench import Bench, Sizes
+from bench.live.kit import Kit, Unobtainable
+from bench.live.peers.compiled import Floor
+from bench.live.peers.feira import Feira
+from bench.live.peers.python import Naive
+from bench.live.report import draw
 from bench.pgbench_script import Recording, Statement, write_script
 from bench.report import Figure, render, write_section
 from bench.stage import free_port, open_stage
@@ -60,6 +67,38 @@ async def test_the_service_and_pgbench_make_the_same_checkouts(bench_config: Con
     assert service.median > 0
     assert pgbench.median > 0
     assert ratio.median == pytest.approx(service.median / pgbench.median)
+
+
+async def test_servers_relay_the_same_messages_for_the_same_client(
+    bench_config: Config, tmp_path: Path
+) -> None:
+    """The client itself counts what is lost, doubled or out of order, over thousands of messages."""
+    kit = Kit(tmp_path)
+    peers = [Feira(), Naive(), Floor()]
+    try:
+        load_client = await kit.load_client()
+        for peer in peers:
+            assert await peer.obtain(kit)
+    except Unobtainable as error:
+        pytest.skip(str(error))
+    sizes = Sizes(connections=12, members=3, window=2, seconds=0.3, warm_up_s=0.1, repetitions=1)
+    bench = Bench(
+        stores=bench_config, load_client=load_client, folder=tmp_path, peers=peers, sizes=sizes
+    )
+    comparison = await scenario_rooms.measure(bench)
+    head, *rows = comparison.rows
+    found = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [row["server"] for row in found] == [
+        "Feira",
+        "Feira, 2 nodes",
+        "aiohttp + asyncpg, naive",
+        "C broadcaster",
+    ]
+    assert {row["lost"] for row in found} == {"none"}
+    assert {row["order"] for row in found[:2]} == {"same"}
+    assert comparison.chart is not None
+    assert all(bar.value > 0 for bar in comparison.chart.bars)
+    assert draw(comparison.chart).count("<rect") == 1 + len(found)
 
 
 def test_an_id_of_the_recorded_checkout_alone_is_an_error() -> None:

@@ -1,0 +1,87 @@
+"""What a scenario is given: stores, peers, sizes; and what it does with them: open one, let the client run, count CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bench.live.cores import SERVER_CORES, children_on
+from bench.live.load.client import LoadClient, open_client
+from bench.live.peers.peer import Peer, Rooms, Running
+from bench.processes import Cpu, command_line, cpu_of, descendants
+from feira.platform.runtime.config import Config
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured."""
+
+    connections: int = 1_000
+    members: int = 10
+    window: int = 4
+    seconds: float = 4.0
+    warm_up_s: float = 1.5
+    repetitions: int = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """Everything that scenarios share."""
+
+    stores: Config
+    load_client: Path
+    folder: Path
+    peers: Sequence[Peer]
+    sizes: Sizes
+
+    def peers_named(self, names: Sequence[str]) -> list[Peer]:
+        """Return those of them that are measured this time."""
+        return [peer for peer in self.peers if peer.name in names]
+
+
+@asynccontextmanager
+async def open_peer(
+    bench: Bench, peer: Peer, rooms: Rooms, cores: frozenset[int] = SERVER_CORES
+) -> AsyncGenerator[tuple[Running, LoadClient]]:
+    """Serve rooms by a peer, with every seat taken."""
+    async with AsyncExitStack() as stack:
+        with children_on(cores):
+            running = await stack.enter_async_context(peer.open(bench.stores, rooms))
+        client = open_client(bench.load_client, peer.dialect, running.seats, bench.folder)
+        yield running, await stack.enter_async_context(client)
+
+
+class CpuMeter:
+    """CPU time between two edges, by who used it."""
+
+    def __init__(self, running: Running) -> None:
+        self._pids: Mapping[str, list[int]] = {
+            "server": running.pids,
+            "PostgreSQL": stores_named("postgres"),
+            "Valkey": stores_named("valkey"),
+        }
+        self._edges: list[dict[str, Cpu]] = []
+
+    def edge(self) -> None:
+        """Read it now."""
+        self._edges.append({name: cpu_of(pids) for name, pids in self._pids.items()})
+
+    def used(self) -> dict[str, Cpu]:
+        """Between the last two edges."""
+        before, after = self._edges[-2:]
+        return {name: cpu.since(before[name]) for name, cpu in after.items()}
+
+
+def stores_named(program: str) -> list[int]:
+    """The embedded servers of this process that run a program of that name; not their own children."""
+    found: list[int] = []
+    for pid in descendants(os.getpid()):
+        name = Path(command_line(pid).split(b"\0")[0].decode(errors="replace")).name
+        if name.startswith(program):
+            found.append(pid)
+    family = {child for pid in found for child in descendants(pid)}
+    return [pid for pid in found if pid not in family]

@@ -1,0 +1,205 @@
+"""The load client as the measurements see it: seats in, results out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from bench.live.cores import CLIENT_CORES
+from feira.platform.runtime.embedded.process import die_with_parent
+
+Dialect = Literal["plain", "nchan", "feira", "socketio"]
+
+READY_WITHIN_S = 120.0
+_DRAIN_S = 15.0
+
+
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection to make: where, into which room, and what its dialect needs besides."""
+
+    port: int
+    room: int
+    path: str
+    credential: str = ""
+    topic: str = ""
+
+    def line(self) -> str:
+        return f"{self.port}\t{self.room}\t{self.path}\t{self.credential}\t{self.topic}\n"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What to say: `messages_per_s` by the clock, or `window` messages under way in each room; one of them is 0.
+
+    A message is under way until its sender has the answer and every member of its room has it.
+    """
+
+    messages_per_s: float = 0
+    window: int = 0
+    burst: int = 1
+    warm_up_s: float = 1.0
+    seconds: float = 4.0
+
+    def line(self) -> str:
+        return (
+            f"run {self.messages_per_s} {self.window} {self.burst} {self.warm_up_s} {self.seconds}"
+        )
+
+
+class Latencies(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
+    """All are in."""
+
+    at_ns: int
+
+
+class Back(msgspec.Struct, frozen=True, tag_field="event", tag="back"):
+    """All are in again, by the monotonic clock."""
+
+    first_lost_at_ns: int
+    at_ns: int
+
+
+class Begin(msgspec.Struct, frozen=True, tag_field="event", tag="begin"):
+    """What is measured begins."""
+
+
+class End(msgspec.Struct, frozen=True, tag_field="event", tag="end"):
+    """What is measured ends; what is under way still arrives."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="result"):
+    """What came of a run: counts within `seconds`, latencies of what was said within them."""
+
+    seconds: float
+    said: int
+    acknowledged: int
+    delivered: int
+    not_said: int
+    """Due, but the sender had too much under way."""
+    repeated: int
+    skipped: int
+    missing: int
+    """Answers and deliveries that never came."""
+    rooms_differing: int
+    """Rooms whose members did not all hear the same in the same order, since the client's start."""
+    client_cpu_s: float
+    ack: Latencies
+    delivery: Latencies
+
+    @property
+    def sends_per_s(self) -> float:
+        return self.acknowledged / self.seconds
+
+    @property
+    def deliveries_per_s(self) -> float:
+        return self.delivered / self.seconds
+
+    @property
+    def lost(self) -> int:
+        """How much went wrong: what never came, came again, or came out of turn."""
+        return self.missing + self.repeated + self.skipped
+
+    @property
+    def client_core_share(self) -> float:
+        return self.client_cpu_s / self.seconds
+
+    def require_whole(self) -> None:
+        """Raise where anything was lost or doubled."""
+        if self.lost:
+            raise RuntimeError(
+                f"repeated {self.repeated}, skipped {self.skipped}, missing {self.missing}"
+            )
+
+
+Event = Ready | Back | Begin | End | Result
+_T = TypeVar("_T", Ready, Back, Begin, End, Result)
+
+
+class LoadClient:
+    """A running client whose connections are all in."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def run(self, run: Run, at_edge: Callable[[], None] = lambda: None) -> Result:
+        """Carry out a run; `at_edge` is called when what is measured begins, and when it ends."""
+        self.tell(run.line())
+        limit_s = run.warm_up_s + run.seconds + _DRAIN_S
+        await self.hear(Begin, within_s=limit_s)
+        at_edge()
+        await self.hear(End, within_s=limit_s)
+        at_edge()
+        return await self.hear(Result, within_s=limit_s)
+
+    def stall(self, index: int) -> None:
+        """Let a connection read no more; it does not count as a receiver any longer."""
+        self.tell(f"stall {index}")
+
+    def come_back_to(self, port: int) -> None:
+        """Let whoever loses the connection come back at that port and resume."""
+        self.tell(f"back {port}")
+
+    def tell(self, command: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n".encode())
+
+    async def hear(self, kind: type[_T], *, within_s: float) -> _T:
+        """Wait for the next thing it says, which is of this kind.
+
+        Raises:
+            RuntimeError: it ended instead; why stands on stderr.
+        """
+        assert self._process.stdout is not None
+        async with asyncio.timeout(within_s):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the load client ended with exit code {await self._process.wait()}")
+        event: Event = msgspec.json.decode(line, type=Event)
+        if not isinstance(event, kind):
+            raise TypeError(f"expected {kind.__name__}: {event}")
+        return event
+
+
+@asynccontextmanager
+async def open_client(
+    binary: Path, dialect: Dialect, seats: Sequence[Seat], folder: Path
+) -> AsyncGenerator[LoadClient]:
+    """Start the client and wait until all seats are taken; leaving the context ends it."""
+    file = folder / "seats"
+    file.write_text("".join(seat.line() for seat in seats), encoding="ascii")
+    dies = die_with_parent(signal.SIGKILL)
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, CLIENT_CORES)
+        dies()
+
+    process = await asyncio.create_subprocess_exec(
+        binary,
+        dialect,
+        file,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        preexec_fn=prepare,
+    )
+    try:
+        client = LoadClient(process)
+        await client.hear(Ready, within_s=READY_WITHIN_S)
+        yield client
+    finally:
+        assert process.stdin is not None
+        # The end of its input is what it waits for.
+        process.stdin.close()
+        await process.wait()

@@ -1,0 +1,149 @@
+"""What every peer offers to the measurements, and how its processes are run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.live.kit import Kit
+from bench.live.load.client import Dialect, Seat
+from bench.stage import free_port
+from feira.commands.child import Child, foreign_environment
+from feira.platform.runtime.config import Config
+
+_READY_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 10.0
+_OUTPUT_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rooms:
+    """`count` rooms of `members` each, on as many nodes."""
+
+    count: int
+    members: int
+    nodes: int = 1
+
+    @property
+    def seats(self) -> int:
+        return self.count * self.members
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A peer that serves: where to sit, and its nodes."""
+
+    seats: list[Seat]
+    nodes: list[Child]
+
+    @property
+    def pids(self) -> list[int]:
+        return [node.pid for node in self.nodes if node.pid is not None]
+
+
+class Peer(Protocol):
+    """A server that relays what is said in a room to all of its members."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a message is in a database before it is answered."""
+        ...
+
+    @property
+    def can_cluster(self) -> bool:
+        """Whether two of it, with Valkey between, are one."""
+        ...
+
+    async def obtain(self, kit: Kit) -> str:
+        """Have everything that it needs; returns the versions of what is measured.
+
+        Raises:
+            Unobtainable: with the reason.
+        """
+        ...
+
+    def open(self, stores: Config, rooms: Rooms) -> AbstractAsyncContextManager[Running]:
+        """Serve these rooms."""
+        ...
+
+
+class Program(ABC):
+    """A `Peer` that is a program which serves at a port; the room is in the path, or said later."""
+
+    name: str
+    dialect: Dialect = "plain"
+    keeps: bool = False
+    can_cluster: bool = False
+    path: str = "/{room}"
+
+    @abstractmethod
+    async def obtain(self, kit: Kit) -> str: ...
+
+    @abstractmethod
+    def argv(self, stores: Config, port: int) -> list[str]:
+        """How one node is started."""
+
+    @asynccontextmanager
+    async def open(self, stores: Config, rooms: Rooms) -> AsyncGenerator[Running]:
+        ports = [free_port() for _ in range(rooms.nodes)]
+        async with AsyncExitStack() as stack:
+            nodes = [
+                await stack.enter_async_context(
+                    run_process(self.name, self.argv(stores, port), port)
+                )
+                for port in ports
+            ]
+            yield Running(seats=seats_by_room(rooms, ports, self.path), nodes=nodes)
+
+
+@asynccontextmanager
+async def run_process(name: str, argv: Sequence[str], port: int) -> AsyncGenerator[Child]:
+    """Run a server until the context ends; yields once something listens on its port."""
+    said: deque[str] = deque(maxlen=_OUTPUT_LINES)
+    child = Child(name, argv, foreign_environment(), said.append, stop_timeout_s=_STOP_TIMEOUT_S)
+    await child.start()
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            while not await _listens(port):
+                if child.pid is None:
+                    raise RuntimeError(f"{name} ended at once:\n" + "\n".join(said))
+                await asyncio.sleep(0.05)
+        yield child
+    except BaseException:
+        print("\n".join(said), file=sys.stderr)
+        raise
+    finally:
+        await child.stop()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+def seats_by_room(rooms: Rooms, ports: Sequence[int], path: str) -> list[Seat]:
+    """Seats at a path with the room's number in it; the members of a room are spread over all nodes."""
+    return [
+        Seat(port=ports[member % len(ports)], room=room, path=path.format(room=room))
+        for room in range(rooms.count)
+        for member in range(rooms.members)
+    ]
