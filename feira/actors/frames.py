@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,11 +15,13 @@ _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, gc=False):
     """So many encoded messages, ready to be joined with others: JSON by line feeds, MessagePack back to back."""
 
     data: bytes
     messages: int
+    framed: bytes | None = None
+    """The same as it leaves the socket when it leaves alone: made by the first of a thousand, used by all."""
 
 
 def encode_message(message: object, encoding: Encoding) -> Frame:

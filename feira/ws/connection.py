@@ -38,6 +38,24 @@ class Client(Protocol):
         """The connection is lost; called once."""
 
 
+class Turn:
+    """The connections of a process that have something to write when this turn of the loop ends."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connections: list[Connection] = []
+
+    def add(self, connection: Connection) -> None:
+        if not self._connections:
+            self._loop.call_soon(self._end)
+        self._connections.append(connection)
+
+    def _end(self) -> None:
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.flush()
+
+
 class Connection(asyncio.Protocol):
     """Owns one WebSocket's transport."""
 
@@ -66,13 +84,17 @@ class Connection(asyncio.Protocol):
         "_slow_since",
         "_tasks",
         "_transport",
+        "_turn",
         "encoding",
     )
 
-    def __init__(self, encoding: Encoding, limits: SocketLimits, tasks: TaskOwner) -> None:
+    def __init__(
+        self, encoding: Encoding, limits: SocketLimits, tasks: TaskOwner, turn: Turn
+    ) -> None:
         self.encoding: Final = encoding
         self._limits = limits
         self._tasks = tasks
+        self._turn = turn
         self._client: Client | None = None
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -117,11 +139,15 @@ class Connection(asyncio.Protocol):
         self._queue.append(frame)
         self._queue_bytes += len(frame.data)
         self._queue_messages += frame.messages
-        if self._queue_bytes > self._limits.queue_bytes_max or self._is_slow():
+        limits = self._limits
+        if (
+            self._queue_messages > limits.queue_messages_slow
+            or self._queue_bytes > limits.queue_bytes_max
+        ) and self._is_slow():
             self.close(CloseCode.SLOW)
         elif not self._is_flush_due and self._paused_since is None:
             self._is_flush_due = True
-            self._loop.call_soon(self._flush)
+            self._turn.add(self)
 
     def close(self, code: CloseCode, *, retry_ms: tuple[int, int] | None = None) -> None:
         """Say why and end, whether or not the client listens; `retry_ms` asks it back in that window."""
@@ -197,7 +223,7 @@ class Connection(asyncio.Protocol):
         if self._pong_due is not None:
             payload, self._pong_due = self._pong_due, None
             self._write(wire.frame(Opcode.PONG, payload))
-        self._flush()
+        self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._is_ending = True
@@ -276,17 +302,31 @@ class Connection(asyncio.Protocol):
     # Writing.
 
     def _is_slow(self) -> bool:
-        if self._queue_messages <= self._limits.queue_messages_slow:
-            self._slow_since = None
-            return False
         if self._slow_since is None:
             self._slow_since = time.monotonic()
-        return time.monotonic() - self._slow_since > self._limits.slow_for_s
+        return (
+            self._queue_bytes > self._limits.queue_bytes_max
+            or time.monotonic() - self._slow_since > self._limits.slow_for_s
+        )
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is queued, until the transport is full."""
         self._is_flush_due = False
         while self._queue and self._paused_since is None:
-            self._write_messages(self._take())
+            if len(self._queue) > 1:
+                self._write_messages(self._take())
+            else:
+                self._write_only(self._queue[0])
+
+    def _write_only(self, frame: Frame) -> None:
+        # The usual case in a fan-out: one frame, the same for every watcher.
+        self._queue.clear()
+        self._queue_bytes = self._queue_messages = 0
+        self._slow_since = None
+        if frame.framed is None:
+            frame.framed = self._framed([frame])
+        self._write(frame.framed)
+        metrics.FRAMES_WRITTEN.inc()
 
     def _take(self) -> list[Frame]:
         size, taken = 0, 0
@@ -298,12 +338,17 @@ class Connection(asyncio.Protocol):
         frames, self._queue = self._queue[:taken], self._queue[taken:]
         self._queue_bytes -= size
         self._queue_messages -= sum(frame.messages for frame in frames)
+        if self._queue_messages <= self._limits.queue_messages_slow:
+            self._slow_since = None
         return frames
 
     def _write_messages(self, frames: list[Frame]) -> None:
-        opcode = Opcode.TEXT if self.encoding == "json" else Opcode.BINARY
-        self._write(wire.frame(opcode, join_frames(frames, self.encoding)))
+        self._write(self._framed(frames))
         metrics.FRAMES_WRITTEN.inc()
+
+    def _framed(self, frames: list[Frame]) -> bytes:
+        opcode = Opcode.TEXT if self.encoding == "json" else Opcode.BINARY
+        return wire.frame(opcode, join_frames(frames, self.encoding))
 
     def _pong(self, payload: bytes) -> None:
         if self._paused_since is None:

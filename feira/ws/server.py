@@ -16,7 +16,7 @@ from feira.platform.runtime.tasks import TaskOwner
 from feira.services.market import Market
 from feira.ws import handshake, metrics
 from feira.ws.close_codes import CloseCode
-from feira.ws.connection import Connection
+from feira.ws.connection import Connection, Turn
 from feira.ws.limits import DEFAULT_LIMITS, SocketLimits
 from feira.ws.session import Session
 
@@ -34,6 +34,7 @@ class SocketServer:
         self.node = node
         self.limits = limits
         self._tasks = TaskOwner()
+        self._turn = Turn()
         self.sessions: set[Session] = set()
         self._draining = False
 
@@ -65,7 +66,7 @@ class SocketServer:
                 "socket.unavailable", "This server takes no new sockets right now.", retry_after_s=1
             )
         answer, encoding = handshake.accept(request)
-        connection = Connection(encoding, self.limits, self._tasks)
+        connection = Connection(encoding, self.limits, self._tasks, self._turn)
         session = Session(self, connection)
         connection.serve(session)
         try:
