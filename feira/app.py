@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import redis.asyncio as redis
 import structlog
 from aiohttp import web
 
 from feira.actors.node import Node
+from feira.actors.presence import open_presence_client
 from feira.http.health import Readiness, store_probes
 from feira.http.runner import build_runner
 from feira.http.server import build_http_app
@@ -135,7 +135,7 @@ async def open_node(
     """Serve HTTP and sockets until the context ends; then drain: readiness off, sockets, requests, stores."""
     async with AsyncExitStack() as stack:
         ground = await stack.enter_async_context(open_ground(config))
-        client = redis.Redis.from_url(config.redis_url, socket_connect_timeout=2, socket_timeout=2)
+        client = open_presence_client(config.redis_url)
         stack.push_async_callback(client.aclose)
         node = Node(
             database=ground.market.database,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar, cast
 
 import msgspec
@@ -59,6 +59,7 @@ log = structlog.get_logger("feira.actors")
 T = TypeVar("T")
 
 TOP_CHECK_EVERY_S: Final = 3.0
+CHECK_AFTER_S: Final = 0.02
 TOP_CHECK_TOPICS_MAX: Final = 5_000
 PASSIVATE_EVERY_S: Final = 30.0
 PASSIVATE_AFTER_S: Final = 120.0
@@ -77,6 +78,7 @@ class Node:
         self.tasks = TaskOwner()
         self._announcer = announcer
         self._actors: dict[Topic, TopicActor] = {}
+        self._doubted: set[Topic] = set()
         self.presence = Presence(
             client, node_name=announcer.node_name, tasks=self.tasks, changed=self._presence_changed
         )
@@ -86,7 +88,7 @@ class Node:
 
     def start(self) -> None:
         """Begin to listen and to keep house."""
-        self.bus.start_receiving(self._receive, self._check_all_soon)
+        self.bus.start_receiving(self._receive, self._check_soon)
         self._writer.start()
         self.tasks.start(self._top_check_for_ever(), name="top-check")
         self.tasks.start(self._passivate_for_ever(), name="passivation")
@@ -240,8 +242,6 @@ class Node:
         self._tell_if_active(batch.topic, Committed(batch))
 
     def _receive(self, topic_name: str, payload: bytes) -> None:
-        if not topic_name:
-            return
         try:
             topic = parse_topic(topic_name)
             message = decode_bus_message(payload)
@@ -261,18 +261,30 @@ class Node:
 
     # Housekeeping.
 
-    def _check_all_soon(self) -> None:
-        """The bus was away: whatever it would have said meanwhile is in Postgres."""
-        self.tasks.start(self._check_heads(), name="top-check-now")
+    def _check_soon(self, topic_names: Sequence[str]) -> None:
+        """The bus could not hear these: whatever it would have said meanwhile is in Postgres."""
+        if not self._doubted:
+            self.tasks.start(self._check_doubted(), name="top-check-now")
+        self._doubted.update(map(parse_topic, topic_names))
+
+    async def _check_doubted(self) -> None:
+        # They come in heaps, when a server is back.
+        await asyncio.sleep(CHECK_AFTER_S)
+        doubted, self._doubted = self._doubted, set()
+        await self._check_heads(doubted)
 
     async def _top_check_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TOP_CHECK_EVERY_S)
-            await self._check_heads()
+            await self._check_heads(self._actors)
 
-    async def _check_heads(self) -> None:
-        """One query over every watched topic: catches a last message that the bus lost."""
-        watched = [topic for topic, actor in self._actors.items() if actor.watchers]
+    async def _check_heads(self, topics: Iterable[Topic]) -> None:
+        """One query over all that are watched: catches a last message that the bus lost."""
+        watched = [
+            topic
+            for topic in topics
+            if (actor := self._actors.get(topic)) is not None and actor.watchers
+        ]
         for start in range(0, len(watched), TOP_CHECK_TOPICS_MAX):
             chunk = watched[start : start + TOP_CHECK_TOPICS_MAX]
             try:
@@ -304,7 +316,7 @@ class Node:
             del self._actors[topic]
             metrics.PASSIVATIONS.labels(topic.kind).inc()
             metrics.ACTIVE.labels(topic.kind).dec()
-        await self.bus.unwatch([str(topic) for topic in idle])
+        self.bus.unwatch([str(topic) for topic in idle])
 
 
 async def _answered(answer: asyncio.Future[T]) -> T:

@@ -17,13 +17,23 @@ from redis.exceptions import RedisError
 
 from feira.platform.domain.ids import UserId
 from feira.platform.domain.topics import Topic
+from feira.platform.runtime.redis_client import open_redis
 from feira.platform.runtime.tasks import TaskOwner
 
 ENTRY_TTL_S: Final = 60
 RENEW_EVERY_S: Final = 20.0
 ANSWER_TIMEOUT_S: Final = 0.5
 
+CLIENT_TIMEOUT_S: Final = 2.0
+# On a cluster all of them are in the slot of this hash tag.
+HOME: Final = "{feira:presence}"
+
 Changed = Callable[[Topic, UserId, bool], None]
+
+
+def open_presence_client(redis_url: str) -> redis.Redis:
+    """The client that `Presence` takes; the caller closes it."""
+    return open_redis(redis_url, home=HOME, timeout_s=CLIENT_TIMEOUT_S)
 
 
 class Presence:
@@ -94,4 +104,4 @@ class Presence:
 
 
 def _key(topic: Topic) -> str:
-    return f"feira:presence:{topic}"
+    return f"{HOME}:{topic}"

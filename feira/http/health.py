@@ -12,10 +12,10 @@ import structlog
 from aiohttp import web
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
-from redis.asyncio import Redis
 
 import feira
 from feira.platform.runtime.config import Config, ServiceName
+from feira.platform.runtime.redis_client import open_redis
 
 PROBE_TIMEOUT_S: Final = 1.0
 # However often it is asked, the stores are pinged once in this time.
@@ -102,7 +102,8 @@ def store_probes(config: Config) -> dict[str, Probe]:
             raise ConnectionError("read-only: not the primary")
 
     async def redis() -> None:
-        client = Redis.from_url(config.redis_url)
+        # Of a cluster, one node stands for all.
+        client = open_redis(config.redis_url, home="{feira}", timeout_s=PROBE_TIMEOUT_S)
         try:
             await client.ping()
         finally:

@@ -11,10 +11,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-import redis.asyncio as redis
 
 from feira.actors.frames import Encoding, Frame
 from feira.actors.node import Node
+from feira.actors.presence import open_presence_client
 from feira.platform.domain.ids import ConversationId, SessionId, ShopId, UserId
 from feira.platform.domain.permissions import Principal, Role
 from feira.platform.domain.topics import Topic
@@ -78,7 +78,7 @@ async def live_node(config: Config, name: str) -> AsyncGenerator[LiveNode]:
         on_jobs=lambda: None,
         pulse=Pulse(asking(config.postgres_dsn)),
     )
-    client = redis.Redis.from_url(config.redis_url)
+    client = open_presence_client(config.redis_url)
     node = Node(database=database, bus=bus, announcer=announcer, client=client)
     node.start()
     try:

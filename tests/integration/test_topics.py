@@ -120,7 +120,7 @@ async def test_a_lost_bus_message_is_read_from_postgres_with_the_next_one(
     topic = conversation_topic(talk.conversation)
     far = Watching(talk.seller.user_id)
     await other.node.subscribe(topic, far, None)
-    await other.bus.unwatch([str(topic)])
+    other.bus.unwatch([str(topic)])
     await one.node.post_message(talk.buyer, talk.conversation, message("lost on the way"))
     await other.bus.watch([str(topic)])
     await one.node.post_message(talk.buyer, talk.conversation, message("arrives"))
@@ -134,7 +134,7 @@ async def test_a_lost_last_message_is_found_by_the_top_check(
     topic = conversation_topic(talk.conversation)
     far = Watching(talk.seller.user_id)
     await other.node.subscribe(topic, far, None)
-    await other.bus.unwatch([str(topic)])
+    other.bus.unwatch([str(topic)])
     await one.node.post_message(talk.buyer, talk.conversation, message("the last one, lost"))
     await eventually(lambda: far.seqs == [1])
 

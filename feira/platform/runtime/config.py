@@ -19,6 +19,7 @@ from feira.platform.runtime.config_source import (
     read_environment,
     read_file,
 )
+from feira.platform.runtime.redis_url import RedisUrlError, parse_redis_url
 
 __all__ = ["Config", "ConfigError", "ServiceName", "load_config"]
 
@@ -81,8 +82,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     redis_url: Annotated[
         str,
         Meta(
-            pattern="^(rediss?|unix)://",
-            description="Redis 7 or Valkey: the bus, the job queue and caches.",
+            pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://",
+            description="Redis 7 or Valkey: redis://, rediss:// (TLS), unix://, redis+sentinel://, redis+cluster://.",
             extra=_SECRET,
         ),
     ] = "redis://127.0.0.1:6379/0"
@@ -252,6 +253,12 @@ def _check_together(config: Config, given: frozenset[str]) -> None:
             f"{config.postgres_pool_max} is below postgres_pool_min",
             f"Should be {config.postgres_pool_min} or more",
         )
+    try:
+        parse_redis_url(config.redis_url)
+    except RedisUrlError as error:
+        raise ConfigError(
+            "redis_url", str(error), "docs/redis.md shows how it should look"
+        ) from None
     if config.secret_key and len(config.secret_key) < _SECRET_KEY_LENGTH_MIN:
         raise ConfigError(
             "secret_key", "too short", f"Should be {_SECRET_KEY_LENGTH_MIN} characters or more"
