@@ -69,7 +69,7 @@ def test_partitions_never_change_and_are_filled_evenly() -> None:
 
 
 def test_a_map_names_the_owner_of_every_slot() -> None:
-    replica = [b"c", 3, b"id", []]
+    replica: list[Any] = [b"c", 3, b"id", []]
     reply = [range_of(0, 99, "a", 1, replica), range_of(100, SLOTS - 1, "b", 2)]
     slot_map = parse_slots(reply, ASKED)
     assert [slot_map.owner(slot) for slot in (0, 99, 100, SLOTS - 1)] == [A, A, B, B]
