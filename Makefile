@@ -40,7 +40,8 @@ bench: $(VENV)/dev.stamp  ## Measure, and write the numbers
 bench-live: $(VENV)/dev.stamp  ## Measure real time against peers (ARGS="rooms --peers feira,ws --seconds 2 --write")
 	$(BIN)/python -m bench.live $(ARGS)
 
-soak: $(VENV)/run.stamp  ## A long market day: fifteen minutes, 220 people, kills and drops, every promise checked
+soak: $(VENV)/dev.stamp  ## The tests that take minutes, then a long market day: 220 people, kills and drops, every promise checked
+	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m feira market-day --seconds 900 $(ARGS)
 
 # Universal, hashed, and without the address of any registry.
