@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from feira.actors.node import Node
-from feira.actors.presence import open_presence_client
+from feira.actors.presence_store import open_presence_client
 from feira.http.health import Readiness, store_probes
 from feira.http.runner import build_runner
 from feira.http.server import build_http_app

@@ -96,10 +96,9 @@ class ConversationActor(TopicActor):
         self.node.presence.joined(self.topic, watcher.user_id)
 
     def watcher_left(self, watcher: Watcher) -> None:
-        if all(other.user_id != watcher.user_id for other in self.watchers):
-            self.node.presence.left(self.topic, watcher.user_id)
+        self.node.presence.left(self.topic, watcher.user_id)
 
     async def snapshot(self) -> dict[str, object]:
         async with self.database.connection() as con:
             members = await read_members(con, self.conversation)
-        return {"members": members, "online": sorted(await self.node.presence.online(self.topic))}
+        return {"members": members} | await self.node.presence.snapshot(self.topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -32,19 +33,25 @@ def encode_message(message: object, encoding: Encoding) -> Frame:
     return Frame(_msgpack.encode(msgspec.json.decode(_json.encode(message))), 1)
 
 
+def _encode_all(messages: Iterable[object], encoding: Encoding) -> Frame:
+    frames = [encode_message(message, encoding) for message in messages]
+    separator = b"\n" if encoding == "json" else b""
+    return Frame(separator.join(frame.data for frame in frames), len(frames))
+
+
 class PushFrames:
-    """One message to push."""
+    """Messages that are pushed together."""
 
-    __slots__ = ("_encoded", "_message")
+    __slots__ = ("_encoded", "_messages")
 
-    def __init__(self, message: object) -> None:
-        self._message = message
+    def __init__(self, *messages: object) -> None:
+        self._messages = messages
         self._encoded: dict[Encoding, Frame] = {}
 
     def encoded(self, encoding: Encoding) -> Frame:
         frame = self._encoded.get(encoding)
         if frame is None:
-            frame = self._encoded[encoding] = encode_message(self._message, encoding)
+            frame = self._encoded[encoding] = _encode_all(self._messages, encoding)
         return frame
 
 
@@ -61,11 +68,9 @@ class EventFrames:
     def encoded(self, encoding: Encoding) -> Frame:
         frame = self._encoded.get(encoding)
         if frame is None:
-            separator = b"\n" if encoding == "json" else b""
-            data = separator.join(
-                encode_message(self._message(event), encoding).data for event in self._events
+            frame = self._encoded[encoding] = _encode_all(
+                map(self._message, self._events), encoding
             )
-            frame = self._encoded[encoding] = Frame(data, len(self._events))
         return frame
 
     def _message(self, event: LoggedEvent) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import redis.asyncio as redis
@@ -18,6 +18,7 @@ from feira.actors.group_commit import GroupCommit, Post, Posted
 from feira.actors.inbox import InboxActor
 from feira.actors.order import CommandOrder, OrderActor
 from feira.actors.presence import Presence
+from feira.actors.presence_store import PresenceStore
 from feira.actors.topic import (
     CheckHead,
     Committed,
@@ -40,7 +41,12 @@ from feira.platform.domain.topics import (
     order_topic,
     parse_topic,
 )
-from feira.platform.runtime.announcer import Announcer, EventsMessage, decode_bus_message
+from feira.platform.runtime.announcer import (
+    Announcer,
+    EventsMessage,
+    PresenceMessage,
+    decode_bus_message,
+)
 from feira.platform.runtime.bus import Bus
 from feira.platform.runtime.tasks import TaskOwner
 from feira.services.messaging.messages import (
@@ -80,7 +86,10 @@ class Node:
         self._actors: dict[Topic, TopicActor] = {}
         self._doubted: set[Topic] = set()
         self.presence = Presence(
-            client, node_name=announcer.node_name, tasks=self.tasks, changed=self._presence_changed
+            PresenceStore(client, node_name=announcer.node_name),
+            tasks=self.tasks,
+            push=self._push_here,
+            ring=announcer.ring_presence,
         )
         self.unread = UnreadCounts(database, tasks=self.tasks, push=self._push_everywhere)
         self._writer = GroupCommit(database, tasks=self.tasks, committed=self._posted)
@@ -92,10 +101,11 @@ class Node:
         self._writer.start()
         self.tasks.start(self._top_check_for_ever(), name="top-check")
         self.tasks.start(self._passivate_for_ever(), name="passivation")
-        self.tasks.start(self.presence.renew_for_ever(), name="presence-renewal")
+        self.presence.start()
 
     async def close(self) -> None:
         await self.tasks.close()
+        await self.presence.close()
 
     # Commands (the `Actors` protocol).
 
@@ -171,8 +181,16 @@ class Node:
     ) -> Subscription:
         """Have `watcher` pushed everything after what the returned subscription tells. Rights were checked before."""
         answer: asyncio.Future[Subscription] = asyncio.get_running_loop().create_future()
-        self._actor(topic).tell(Subscribe(watcher=watcher, position=position, answer=answer))
-        return await _answered(answer)
+        actor = self._actor(topic)
+        was_watching = watcher in actor.watchers
+        actor.tell(Subscribe(watcher=watcher, position=position, answer=answer))
+        try:
+            return await _answered(answer)
+        except BaseException:
+            # Whoever does not learn of a subscription never ends it.
+            if not was_watching:
+                actor.unsubscribe(watcher)
+            raise
 
     def unsubscribe(self, topic: Topic, watcher: Watcher) -> None:
         actor = self._actors.get(topic)
@@ -186,9 +204,8 @@ class Node:
     ) -> None:
         self._announcer.announce_ephemeral(topic, message, origin=origin)
 
-    def _presence_changed(self, topic: Topic, user: UserId, online: bool) -> None:  # noqa: FBT001
-        message = {"presence": {"topic": str(topic), "user": user, "online": online}}
-        self._push_everywhere(topic, message, user)
+    def _push_here(self, topic: Topic, messages: list[dict[str, Any]]) -> None:
+        self._tell_if_active(topic, Ephemeral(PushFrames(*messages), None))
 
     def _push_everywhere(self, topic: Topic, message: object, origin: UserId | None) -> None:
         self._tell_if_active(topic, Ephemeral(PushFrames(message), origin))
@@ -253,6 +270,8 @@ class Node:
             return
         if isinstance(message, EventsMessage):
             self._tell_if_active(topic, Committed(message.batch(topic)))
+        elif isinstance(message, PresenceMessage):
+            self.presence.look_again(topic)
         else:
             frames = PushFrames(msgspec.Raw(message.message))
             self._tell_if_active(
@@ -262,10 +281,12 @@ class Node:
     # Housekeeping.
 
     def _check_soon(self, topic_names: Sequence[str]) -> None:
-        """The bus could not hear these: whatever it would have said meanwhile is in Postgres."""
+        """The bus could not hear these: whatever it would have said meanwhile is in the stores."""
         if not self._doubted:
             self.tasks.start(self._check_doubted(), name="top-check-now")
-        self._doubted.update(map(parse_topic, topic_names))
+        for topic in map(parse_topic, topic_names):
+            self._doubted.add(topic)
+            self.presence.look_again(topic)
 
     async def _check_doubted(self) -> None:
         # They come in heaps, when a server is back.

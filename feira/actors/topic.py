@@ -208,10 +208,13 @@ class TopicActor(Actor[object]):
         except FeiraError as error:
             mail.answer.set_exception(error)
             return
-        self.watchers.add(mail.watcher)
-        self.watcher_joined(mail.watcher)
-        if not mail.answer.cancelled():
-            mail.answer.set_result(subscription)
+        if mail.answer.cancelled():
+            # Nobody waits for it any more, so nobody would ever unsubscribe.
+            return
+        if mail.watcher not in self.watchers:
+            self.watchers.add(mail.watcher)
+            self.watcher_joined(mail.watcher)
+        mail.answer.set_result(subscription)
 
     async def _catch_up_watcher(self, position: Position | None) -> Subscription:
         async with self.database.connection() as con:

@@ -14,7 +14,7 @@ import msgspec
 
 from feira.actors.frames import Encoding, Frame
 from feira.actors.node import Node
-from feira.actors.presence import open_presence_client
+from feira.actors.presence_store import open_presence_client
 from feira.platform.domain.ids import ConversationId, SessionId, ShopId, UserId
 from feira.platform.domain.permissions import Principal, Role
 from feira.platform.domain.topics import Topic

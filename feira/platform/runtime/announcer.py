@@ -37,7 +37,13 @@ class EphemeralMessage(msgspec.Struct, frozen=True, array_like=True, tag="epheme
     message: bytes
 
 
-BusMessage = EventsMessage | EphemeralMessage
+class PresenceMessage(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
+    """On the bus: somebody came to the channel's topic or went; who is there now is in Redis."""
+
+    node: str
+
+
+BusMessage = EventsMessage | EphemeralMessage | PresenceMessage
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[BusMessage] = msgspec.msgpack.Decoder(BusMessage)
 
@@ -85,3 +91,7 @@ class Announcer:
             node=self.node_name, origin=origin, message=msgspec.json.encode(message)
         )
         self._bus.publish(str(topic), _encoder.encode(wire))
+
+    def ring_presence(self, topic: Topic) -> None:
+        """Tell the other nodes that who is there has changed."""
+        self._bus.publish(str(topic), _encoder.encode(PresenceMessage(node=self.node_name)))

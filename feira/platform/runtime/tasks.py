@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 log = structlog.get_logger("feira.tasks")
+
+CANCEL_AGAIN_S: Final = 0.5
 
 
 class TaskOwner:
@@ -31,9 +33,11 @@ class TaskOwner:
         """Let tasks finish for `grace_s`, then cancel and await what is left."""
         if grace_s and self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            # Until Python 3.12, `asyncio.wait_for` (redis-py writes through it) may swallow a cancellation.
+            await asyncio.wait(self._tasks, timeout=CANCEL_AGAIN_S)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -108,6 +108,11 @@ class Thread {
       else this.#online.delete(body.user);
       this.#renderHead();
     }
+    // A crowd is a number: its names come again when it has gone.
+    if (name === "presence_count") {
+      this.#online.clear();
+      this.#renderHead();
+    }
     if (name === "cursor") {
       this.#members.set(body.user, { read_seq: body.read_seq, delivered_seq: body.delivered_seq });
       this.#renderTicks();
