@@ -18,10 +18,11 @@ from bench.live.bench import Bench, Sizes
 from bench.live.cores import SERVER_CORES, children_on
 from bench.live.kit import Kit, Unobtainable
 from bench.live.peers.compiled import Floor
+from bench.live.peers.debian import Nchan
 from bench.live.peers.feira import Feira
 from bench.live.peers.node import SocketIo, Ws
 from bench.live.peers.peer import Peer
-from bench.live.peers.python import Naive
+from bench.live.peers.python import Channels, Naive, PythonSocketIo
 from bench.live.report import Comparison, render, write_chart
 from bench.report import write_section
 from bench.stage import allow_many_sockets, open_servers
@@ -38,6 +39,9 @@ PEERS: Final[dict[str, Callable[[], Peer]]] = {
     "naive": Naive,
     "ws": Ws,
     "socketio": SocketIo,
+    "python-socketio": PythonSocketIo,
+    "channels": Channels,
+    "nchan": Nchan,
     "floor": Floor,
 }
 CACHE: Final = Path.home() / ".cache" / "feira-bench"

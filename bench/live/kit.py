@@ -82,6 +82,30 @@ class Kit:
             beside.rename(folder)
         return folder
 
+    async def debian_root(self, name: str, packages: Sequence[str]) -> Path:
+        """A folder with Debian packages unpacked, and with what of their dependencies this machine lacks.
+
+        Nothing is installed: no service starts, no user is made, and no root is needed.
+        """
+        for tool in ("apt-get", "dpkg-deb"):
+            if shutil.which(tool) is None:
+                raise Unobtainable(f"no {tool} on PATH: not a Debian")
+        folder = self.folder / f"debian-{name}-{_digest(packages)}"
+        if not folder.exists():
+            beside = folder.with_suffix(".new")
+            shutil.rmtree(beside, ignore_errors=True)
+            archives = beside / "archives"
+            archives.mkdir(parents=True)
+            try:
+                await run("apt-get", "download", *await _missing(packages), cwd=archives)
+                for archive in sorted(archives.glob("*.deb")):
+                    await run("dpkg-deb", "--extract", archive, beside)
+            except RuntimeError as error:
+                raise Unobtainable(f"apt-get: {_last_line(error)}") from None
+            shutil.rmtree(archives)
+            beside.rename(folder)
+        return folder
+
     async def _require_compiler(self) -> None:
         if shutil.which("cc") is None:
             if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -104,6 +128,20 @@ async def run(*argv: str | Path, cwd: Path | None = None) -> str:
     if process.returncode != 0:
         raise RuntimeError(f"{argv[0]} ended with exit code {process.returncode}:\n{text}")
     return text
+
+
+async def _missing(packages: Sequence[str]) -> list[str]:
+    """What installing these packages would install, by a rehearsal."""
+    rehearsal = ("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
+    try:
+        plan = await run(*rehearsal)
+    except RuntimeError:
+        if os.geteuid() != 0:
+            raise
+        # A machine that never asked knows of no packages.
+        await run("apt-get", "--quiet", "update")
+        plan = await run(*rehearsal)
+    return [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
 
 
 def _digest(words: Sequence[str]) -> str:

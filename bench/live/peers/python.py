@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from bench.live.kit import HERE, Kit
+from bench.live.kit import HERE, Kit, run
+from bench.live.load.client import Dialect
 from bench.live.peers.peer import Program
 from feira.platform.runtime.config import Config
+
+_SERVERS = HERE / "peers" / "servers"
 
 
 class Naive(Program):
@@ -24,5 +29,42 @@ class Naive(Program):
         )
 
     def argv(self, stores: Config, port: int) -> list[str]:
-        program = HERE / "peers" / "servers" / "naive.py"
-        return [sys.executable, str(program), str(port), stores.postgres_dsn]
+        return [sys.executable, str(_SERVERS / "naive.py"), str(port), stores.postgres_dsn]
+
+
+class _ForeignProgram(Program):
+    """On an interpreter with packages of its own."""
+
+    can_cluster = True
+    program: str
+    requirements: Sequence[str]
+    shown: Sequence[str]
+
+    def __init__(self) -> None:
+        self._python = Path()
+
+    async def obtain(self, kit: Kit) -> str:
+        self._python = await kit.python_with(self.program, self.requirements)
+        script = "import importlib.metadata as m, sys; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+        versions = await run(self._python, "-c", script, *self.shown)
+        return f"Python {platform.python_version()}, {versions.strip()}"
+
+    def argv(self, stores: Config, port: int) -> list[str]:
+        program = _SERVERS / f"{self.program}.py"
+        return [str(self._python), str(program), str(port), stores.redis_url]
+
+
+class PythonSocketIo(_ForeignProgram):
+    name = "python-socketio"
+    dialect: Dialect = "socketio"
+    path = "/socket.io/?EIO=4&transport=websocket"
+    program = "python_socketio"
+    requirements = ("python-socketio>=5,<6", "redis", "uvicorn[standard]")
+    shown = ("python-socketio", "redis", "uvicorn", "uvloop", "websockets")
+
+
+class Channels(_ForeignProgram):
+    name = "Django Channels"
+    program = "channels_rooms"
+    requirements = ("channels>=4,<5", "channels-redis>=4,<5", "uvicorn[standard]")
+    shown = ("django", "channels", "channels-redis", "uvicorn", "uvloop", "websockets")
