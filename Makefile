@@ -40,6 +40,9 @@ bench: $(VENV)/dev.stamp  ## Measure, and write the numbers
 bench-live: $(VENV)/dev.stamp  ## Measure real time against peers (ARGS="rooms --peers feira,ws --seconds 2 --write")
 	$(BIN)/python -m bench.live $(ARGS)
 
+conformance: $(VENV)/dev.stamp  ## Check the sockets against RFC 6455, and write docs/conformance.md
+	$(BIN)/python -m tests.integration.conformance --write
+
 soak: $(VENV)/dev.stamp  ## The tests that take minutes, then a long market day: 220 people, kills and drops, every promise checked
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m feira market-day --seconds 900 $(ARGS)

@@ -28,6 +28,8 @@ _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
 # Asked every few seconds by machines: a line each would drown the others.
 _UNLOGGED_ROUTES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 _PREFLIGHT_KEPT_S: Final = 600
+# What an aiohttp error says beside its status: allowed methods, and versions to upgrade to.
+_KEPT_HEADERS: Final = frozenset({"Allow", "Upgrade", "Sec-WebSocket-Version"})
 
 log = structlog.get_logger()
 
@@ -123,8 +125,8 @@ def _answer_error(request: web.Request, error: Exception) -> web.StreamResponse:
             return web.Response(status=error.status, headers=error.headers)
         case web.HTTPException():
             answer = problem.to_response(problem.of_http_exception(error, request_id))
-            if "Allow" in error.headers:
-                answer.headers["Allow"] = error.headers["Allow"]
+            for name in _KEPT_HEADERS & error.headers.keys():
+                answer.headers[name] = error.headers[name]
             return answer
         case _:
             log.error("http.failed", route=route_template(request), exc_info=error)

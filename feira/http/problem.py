@@ -37,6 +37,7 @@ _ROUTING: Final[dict[int, tuple[str, str]]] = {
     404: ("route.not_found", "There is nothing at this address; /docs lists what there is."),
     405: ("route.method_not_allowed", "This address does not answer that method; see Allow."),
     413: ("request.too_large", "The body is larger than this server takes."),
+    426: ("socket.other_version", "WebSocket version 13 (RFC 6455) is spoken here."),
 }
 
 

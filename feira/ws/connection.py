@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_client",
+        "_close_due",
         "_closing",
         "_end_timer",
         "_frames_since",
@@ -107,6 +108,7 @@ class Connection(asyncio.Protocol):
         self._queue_messages = 0
         self._is_flush_due = False
         self._pong_due: bytes | None = None
+        self._close_due: bytes | None = None
         self._closing: CloseCode | None = None
         self._is_ending = False
         self._is_deaf = False
@@ -203,13 +205,12 @@ class Connection(asyncio.Protocol):
         # Any traffic counts as life.
         self._heard_at = time.monotonic()
         self._pinged_at = None
-        if self._is_deaf:
-            return
         if self._heard_at - self._frames_since >= 1:
             self._frames_since = self._heard_at
             self._reader.frames_left = self._limits.frames_per_s
-        self._reader.feed(data)
-        self._read()
+        if not self._is_deaf:
+            self._reader.feed(data)
+            self._read()
 
     def eof_received(self) -> bool:
         self._end(b"")
@@ -220,6 +221,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused_since = None
+        if self._is_ending:
+            return
         if self._pong_due is not None:
             payload, self._pong_due = self._pong_due, None
             self._write(wire.frame(Opcode.PONG, payload))
@@ -237,6 +240,8 @@ class Connection(asyncio.Protocol):
     # Reading.
 
     def _read(self) -> None:
+        if self._is_deaf:
+            return
         was_whole = False
         try:
             while is_room := len(self._pending) < self._limits.pending_messages_max:
@@ -245,6 +250,8 @@ class Connection(asyncio.Protocol):
                     break
                 was_whole = True
                 self._take_in(received)
+                if self._is_deaf:
+                    return
         except wire.Violation as violation:
             self._fail(violation.code, violation.reason)
         except wire.TooManyFrames:
@@ -259,10 +266,11 @@ class Connection(asyncio.Protocol):
     def _take_in(self, received: wire.Received) -> None:
         match received.opcode:
             case Opcode.CLOSE:
-                # 5.5.1: answered with its own code; if it is the answer to ours, that was all.
-                self._end(wire.frame(Opcode.CLOSE, received.payload[:2]))
-                if self._transport is not None:
-                    self._transport.close()
+                # 5.5.1: whatever follows is ignored.
+                self._is_deaf = True
+                self._close_due = received.payload[:2]
+                if not self._is_working:
+                    self._answer_close(self._close_due)
             case _ if self._is_ending:
                 pass
             case Opcode.PING:
@@ -290,6 +298,8 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._is_working = False
+            if self._close_due is not None:
+                self._answer_close(self._close_due)
 
     def _set_reading(self, is_reading: bool) -> None:  # noqa: FBT001
         if is_reading is not self._is_reading and self._transport is not None:
@@ -369,10 +379,18 @@ class Connection(asyncio.Protocol):
         self._end(wire.close_frame(code, reason))
         self._go_deaf()
 
+    def _answer_close(self, payload: bytes) -> None:
+        """5.5.1: with its own code; if it is itself the answer to ours, that was all."""
+        self._end(wire.frame(Opcode.CLOSE, payload))
+        if self._transport is not None:
+            self._transport.close()
+
     def _end(self, close_frame: bytes) -> None:
         """Write the last frame, once; from now on only the client's own is waited for, and not for long."""
         if self._is_ending:
             return
+        self.flush()
+        self._queue.clear()
         self._is_ending = True
         self._write(close_frame)
         self._set_reading(is_reading=True)
