@@ -46,6 +46,7 @@ class SocketProblem(Exception):
         self.code = str(error.get("code", "unknown"))
         self.retryable = bool(error.get("retryable", False))
         self.retry_after_s = float(error.get("retry_after") or 0.5)
+        self.details: dict[str, Any] = error.get("details") or {}
         super().__init__(f"{self.code}: {error.get('message', '')}")
 
 
@@ -180,6 +181,28 @@ class SocketClient:
         """Carry out a command on an order, exactly once however often the connection breaks."""
         body = {"order": order, "idempotency_key": key or str(uuid4()), "command": command}
         return (await self._ask_durably("order", body))["ok"]
+
+    async def make_offer(
+        self, topic: str, offer: dict[str, Any], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Make an offer in a conversation, exactly once however often the connection breaks.
+
+        Raises:
+            SocketProblem: refused for good; `offer.already_open` and others.
+        """
+        body = {"topic": topic, "idempotency_key": key or str(uuid4()), "offer": offer}
+        return (await self._ask_durably("make_offer", body))["ok"]
+
+    async def command_offer(
+        self, offer: str, command: dict[str, Any], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Accept, counter, decline or withdraw an offer, exactly once however often the connection breaks.
+
+        Raises:
+            SocketProblem: refused for good; `details` of one that is over say how it ended.
+        """
+        body = {"offer": offer, "idempotency_key": key or str(uuid4()), "command": command}
+        return (await self._ask_durably("offer", body))["ok"]
 
     async def read(self, topic: str, seq: int) -> None:
         """Say that everything up to `seq` was read, however often the connection breaks."""

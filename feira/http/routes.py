@@ -10,6 +10,7 @@ from feira.http import (
     jobs,
     media,
     notifications,
+    offers,
     orders,
     payments,
     products,
@@ -29,6 +30,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *orders.ENDPOINTS,
     *payments.ENDPOINTS,
     *conversations.ENDPOINTS,
+    *offers.ENDPOINTS,
     *notifications.ENDPOINTS,
     *jobs.ENDPOINTS,
 )

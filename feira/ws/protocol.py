@@ -15,8 +15,9 @@ from msgspec import UNSET, Meta, UnsetType
 from feira.actors.frames import Encoding, Frame, encode_message
 from feira.actors.topic import Position, Subscription
 from feira.platform.domain.errors import FeiraError, InvalidInput
-from feira.platform.domain.ids import OrderId
+from feira.platform.domain.ids import OfferId, OrderId
 from feira.platform.domain.json_text import holds_nul
+from feira.platform.domain.offers import MakeOffer, OfferCommand
 from feira.platform.domain.orders import OrderCommand
 from feira.services.messaging.messages import NewMessage
 
@@ -29,6 +30,7 @@ RESUME_TOPICS_MAX: Final = 200
 TopicName = Annotated[str, Meta(min_length=1, max_length=80)]
 MessageId = Annotated[int, Meta(ge=0, le=2**53)]
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
+IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class _In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,8 +86,24 @@ class CommandOrderBy(_In, frozen=True, kw_only=True):
     """A command on an order, as over HTTP."""
 
     order: OrderId
-    idempotency_key: Annotated[str, Meta(min_length=1, max_length=200)]
+    idempotency_key: IdempotencyKey
     command: OrderCommand
+
+
+class MakeOfferIn(_In, frozen=True, kw_only=True):
+    """An offer in a conversation, as over HTTP."""
+
+    topic: TopicName
+    idempotency_key: IdempotencyKey
+    offer: MakeOffer
+
+
+class CommandOfferBy(_In, frozen=True, kw_only=True):
+    """An answer to an offer, as over HTTP."""
+
+    offer: OfferId
+    idempotency_key: IdempotencyKey
+    command: OfferCommand
 
 
 class Refresh(_In, frozen=True, kw_only=True):
@@ -110,11 +128,24 @@ class ClientMessage(_In, frozen=True, kw_only=True):
     delivered: UpTo | UnsetType = UNSET
     typing: OnTopic | UnsetType = UNSET
     order: CommandOrderBy | UnsetType = UNSET
+    make_offer: MakeOfferIn | UnsetType = UNSET
+    offer: CommandOfferBy | UnsetType = UNSET
     refresh: Refresh | UnsetType = UNSET
     ping: Ping | UnsetType = UNSET
 
 
-ClientCommand = Connect | SubscribeTo | OnTopic | Send | UpTo | CommandOrderBy | Refresh | Ping
+ClientCommand = (
+    Connect
+    | SubscribeTo
+    | OnTopic
+    | Send
+    | UpTo
+    | CommandOrderBy
+    | MakeOfferIn
+    | CommandOfferBy
+    | Refresh
+    | Ping
+)
 
 _COMMANDS: Final = tuple(
     field.name for field in msgspec.structs.fields(ClientMessage) if field.name != "id"

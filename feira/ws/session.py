@@ -30,14 +30,16 @@ from feira.platform.domain.topics import Topic, conversation_topic, inbox_topic,
 from feira.services.messaging.messages import NewMessage, WantedCursor
 from feira.services.users.authentication import authenticate
 from feira.services.watching import require_watch
-from feira.ws import metrics
+from feira.ws import metrics, offers
 from feira.ws.close_codes import CloseCode
 from feira.ws.connection import Connection
 from feira.ws.limits import REFUSALS_MAX, TokenBucket
 from feira.ws.protocol import (
+    CommandOfferBy,
     CommandOrderBy,
     Connect,
     Incoming,
+    MakeOfferIn,
     MalformedFrame,
     OnTopic,
     Ping,
@@ -211,6 +213,13 @@ class Session:
                     idempotency_key=command.idempotency_key,
                 )
                 self._answer(message.id, "ok", {"version": view.version, "status": view.status})
+            case MakeOfferIn() as command:
+                place = _conversation(command.topic)
+                made = await offers.make(self._market, self._require_principal(), place, command)
+                self._answer(message.id, "ok", made)
+            case CommandOfferBy() as command:
+                answered = await offers.answer(self._market, self._require_principal(), command)
+                self._answer(message.id, "ok", answered)
             case Refresh() as command:
                 await self._refresh(message.id, command)
             case FeiraError():

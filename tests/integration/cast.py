@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
@@ -16,8 +17,10 @@ from feira.platform.domain.ids import (
     UserId,
     VariantId,
 )
+from feira.platform.domain.offers import MakeOffer
 from feira.platform.domain.permissions import Principal
 from feira.platform.gateways.payments.port import Account
+from feira.services.deals.offers import make_offer
 from feira.services.market import Market
 from feira.services.messaging.conversations import OpenConversation, open_conversation
 from feira.services.orders.groups import read_group
@@ -48,6 +51,7 @@ Part = Literal[
 ]
 """`rival` owns another shop, and is a stranger to everything else here."""
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
+_numbers = itertools.count(1)
 HOME: Final = AddressInput(
     name="Ana Buyer", line1="Rua 1", city="Lisboa", postal_code="1000-001", country="PT"
 )
@@ -96,6 +100,8 @@ class Cast:
                 lambda tx: open_session(tx, buyer, user_agent="another", address=None)
             )
             return str(opened.session_id)
+        if name == "offer":
+            return await self.transact(self._new_offer)
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
@@ -114,6 +120,15 @@ class Cast:
         await tx.con.execute("DELETE FROM media WHERE product_id = $1", product)
         media = await announce_upload(tx, owner, product, NewImage(content_type="image/png"))
         return str(media.id)
+
+    async def _new_offer(self, tx: Tx) -> str:
+        """The shop offers the buyer another thing, in a conversation about that."""
+        owner, shop = self.people["owner"].principal, ShopId(UUID(self.ids["shop"]))
+        product, variant = await _new_product(tx, owner, shop)
+        about = OpenConversation(shop=shop, product=product)
+        conversation = await open_conversation(tx, self.people["buyer"].principal, about)
+        wanted = MakeOffer(variant=variant, unit_price_minor=900, currency="EUR")
+        return str((await make_offer(tx, owner, conversation, wanted)).offer.id)
 
 
 async def assemble(market: Market) -> Cast:
@@ -160,6 +175,7 @@ async def assemble(market: Market) -> Cast:
         lambda tx: open_conversation(tx, buyer, OpenConversation(shop=shop))
     )
     cast.ids["conversation"] = str(conversation)
+    cast.ids["offer"] = await cast.fresh("offer")
     return cast
 
 
@@ -202,7 +218,7 @@ async def _new_product(tx: Tx, owner: Principal, shop: ShopId) -> tuple[ProductI
     new = NewProduct(
         title="A thing",
         category="books",
-        variants=[NewVariant(sku="THING-1", price_minor=1_000, on_hand=500)],
+        variants=[NewVariant(sku=f"THING-{next(_numbers)}", price_minor=1_000, on_hand=500)],
     )
     product = await create_product(tx, owner, shop, new)
     await publish(tx, owner, product, 1)

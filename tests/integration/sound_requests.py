@@ -105,5 +105,20 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "text": "Bom dia",
         },
         "PUT /v1/conversations/{conversation}/cursor": {"read_seq": 0, "delivered_seq": 0},
+        "POST /v1/conversations/{conversation}/offers": {
+            "variant": cast.ids["variant"],
+            "quantity": 2,
+            "unit_price_minor": 900,
+            "currency": "EUR",
+            "valid_s": 3_600,
+            "address": cast.ids["address"],
+        },
+        "POST /v1/offers/{offer}/commands": {
+            "action": "counter",
+            "quantity": 2,
+            "unit_price_minor": 850,
+            "valid_s": 3_600,
+            "address": cast.ids["address"],
+        },
         "POST /v1/notifications/read": {"ids": [str(uuid4())]},
     }

@@ -23,6 +23,7 @@ from tests.integration.test_sockets import opened
 
 # ok: the door is open, whatever the rules say behind it. 401, 403, 404: as the answer says.
 # The checkout names the buyer's address. The buyer bought from the owner's shop, where staff works; everything belongs to one of them.
+# The shop made the offer that is answered.
 TABLE: Final = """
                                                     anonymous unverified buyer other_buyer owner staff rival support finance admin
 POST   /v1/auth/sign-up                                ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
@@ -97,6 +98,12 @@ GET    /v1/conversations/{conversation}/members        401 404 ok  404 ok  ok  4
 GET    /v1/conversations/{conversation}/messages       401 404 ok  404 ok  ok  404 404 404 404
 POST   /v1/conversations/{conversation}/messages       401 404 ok  404 ok  ok  404 404 404 404
 PUT    /v1/conversations/{conversation}/cursor         401 404 ok  404 ok  ok  404 404 404 404
+POST   /v1/conversations/{conversation}/offers         401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/offers/{offer}                              401 404 ok  404 ok  ok  404 404 404 404
+POST   /v1/offers/{offer}/commands accept              401 404 ok  404 403 403 404 404 404 404
+POST   /v1/offers/{offer}/commands counter             401 404 ok  404 403 403 404 404 404 404
+POST   /v1/offers/{offer}/commands decline             401 404 ok  404 403 403 404 404 404 404
+POST   /v1/offers/{offer}/commands withdraw            401 404 403 404 ok  ok  404 404 404 404
 GET    /v1/notifications                               401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 POST   /v1/notifications/read                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/admin/jobs                                  401 403 403 403 403 403 403 ok  ok  ok
@@ -119,9 +126,12 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "deliver": {"action": "deliver"},
     "complete": {"action": "complete"},
     "cancel": {"action": "cancel", "reason": "I think otherwise."},
+    "counter": {"action": "counter", "unit_price_minor": 850},
+    "decline": {"action": "decline"},
+    "withdraw": {"action": "withdraw"},
 }
 # Used up by whoever is let in: each of them gets one of their own.
-USED_UP: Final = ("session", "address", "media", "job")
+USED_UP: Final = ("session", "address", "media", "job", "offer")
 
 
 class Row(msgspec.Struct, frozen=True):

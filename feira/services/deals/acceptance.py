@@ -10,6 +10,7 @@ from feira.services.deals.goods import address_needed, require_goods
 from feira.services.deals.rows import SQL, OfferRow
 from feira.services.orders.placement import Placed, PricedItem, Terms, place, price_items
 from feira.services.orders.views import ShippingAddress
+from feira.services.payments.payments import INTENT_BY_JOB
 from feira.sql.database import Tx
 
 
@@ -48,6 +49,8 @@ async def place_order(
         auto_accept_s=config.order_auto_accept_s,
         actor=principal.user_id,
         actor_role=party.side,
+        # Sockets and sellers are answered without waiting for the payment provider.
+        intent_after=INTENT_BY_JOB,
     )
     price = await price_items(tx.con, [item])
     try:

@@ -18,7 +18,7 @@ from feira.platform.domain.topics import order_topic
 from feira.services.orders.rows import SQL
 from feira.services.orders.views import ShippingAddress
 from feira.services.payments.commission import platform_basis_points
-from feira.services.payments.payments import open_payment
+from feira.services.payments.payments import INTENT_BY_REQUEST, open_payment
 from feira.services.products.catalogue import SellableVariant
 from feira.services.products.stock import Hold, reserve
 from feira.sql.database import Tx
@@ -42,6 +42,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     auto_accept_s: int
     actor: UserId
     actor_role: ActorRole = "buyer"
+    intent_after: timedelta = INTENT_BY_REQUEST
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +101,9 @@ async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupP
     for order_id, order in placed:
         created = _created(tx, order_id, order, terms, currency, hold_ends_at)
         tx.emit(order_topic(order_id), created)
-    payment_id = await open_payment(tx, opened.group_id, price.total_minor, currency)
+    payment_id = await open_payment(
+        tx, opened.group_id, price.total_minor, currency, intent_after=terms.intent_after
+    )
     holds = [
         Hold(order_id=order_id, variant_id=line.variant_id, quantity=line.quantity)
         for order_id, order in placed

@@ -28,7 +28,8 @@ from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_one
 
 # Long enough for the request that opened the payment to make the call itself.
-_CREATE_INTENT_AFTER: Final = timedelta(seconds=20)
+INTENT_BY_REQUEST: Final = timedelta(seconds=20)
+INTENT_BY_JOB: Final = timedelta()
 # Part of every key that a provider gets from us: it must never change.
 _KEYS: Final = UUID("0198f2c4-7e5a-7c31-9c44-4d3a5f1b6e02")
 
@@ -87,9 +88,17 @@ def outside_key(operation: str, local_id: UUID, attempt: int = 1) -> str:
 
 
 async def open_payment(
-    tx: Tx, group_id: OrderGroupId, amount_minor: int, currency: str
+    tx: Tx,
+    group_id: OrderGroupId,
+    amount_minor: int,
+    currency: str,
+    *,
+    intent_after: timedelta = INTENT_BY_REQUEST,
 ) -> PaymentId:
-    """Open the payment of a group. `ensure_intent` after the commit, or a job if that is never reached, does the rest."""
+    """Open the payment of a group. `ensure_intent` after the commit, or a job if that is never reached, does the rest.
+
+    The job runs `intent_after` the commit: where no request makes the call, at once.
+    """
     assert amount_minor > 0, "a checkout costs something"
     require_currency(currency)
     payment_id = PaymentId(
@@ -97,7 +106,7 @@ async def open_payment(
     )
     tx.enqueue(
         CreatePaymentIntent(payment=payment_id),
-        run_at=tx.now + _CREATE_INTENT_AFTER,
+        run_at=tx.now + intent_after,
         dedup=f"create_intent:{payment_id}",
     )
     return payment_id

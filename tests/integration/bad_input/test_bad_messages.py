@@ -84,6 +84,33 @@ def sound_commands(room: Room) -> list[dict[str, Any]]:
                 },
             }
         },
+        {
+            "make_offer": {
+                "topic": room.topic,
+                "idempotency_key": "m",
+                "offer": {
+                    "variant": room.cast.ids["variant"],
+                    "quantity": 2,
+                    "unit_price_minor": 900,
+                    "currency": "EUR",
+                    "valid_s": 3_600,
+                    "address": room.cast.ids["address"],
+                },
+            }
+        },
+        {
+            "offer": {
+                "offer": room.cast.ids["offer"],
+                "idempotency_key": "o",
+                "command": {
+                    "action": "counter",
+                    "quantity": 2,
+                    "unit_price_minor": 850,
+                    "valid_s": 3_600,
+                    "address": room.cast.ids["address"],
+                },
+            }
+        },
         {"refresh": {"token": "x"}},
     ]
 
@@ -116,7 +143,7 @@ async def test_a_message_with_a_wrong_part_is_refused_with_its_place_and_nobody_
                 for number, (what, message) in enumerate(
                     spoiled_fields(command, {str: NOT_TEXT, int: NOT_NUMBER})
                 ):
-                    if "null" in what and ("seq" in what or "lines" in what):
+                    if "null" in what and any(name in what for name in ("seq", "lines", "address")):
                         continue
                     if number % 50 == 49:
                         client = await connected(stack, room.node, room.cast, "buyer")
