@@ -259,14 +259,14 @@ class Node:
         self._tell_if_active(batch.topic, Committed(batch))
 
     def _receive(self, topic_name: str, payload: bytes) -> None:
+        if self._announcer.is_own(payload):
+            return
         try:
             topic = parse_topic(topic_name)
             message = decode_bus_message(payload)
         except (FeiraError, msgspec.MsgspecError) as error:
             # Another version's message during a rolling deploy: the top check tells what it said.
             log.warning("bus_message_unknown", topic=topic_name[:80], error=str(error)[:200])
-            return
-        if message.node == self._announcer.node_name:
             return
         if isinstance(message, EventsMessage):
             self._tell_if_active(topic, Committed(message.batch(topic)))

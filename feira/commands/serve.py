@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import cast
+import gc
+from typing import Final, cast
 
 import msgspec
 import uvloop
@@ -13,6 +14,10 @@ from feira.app import open_node
 from feira.commands.signals import stop_on_signals
 from feira.platform.runtime.config import ALL_SERVICES, Config, ServiceName
 from feira.platform.runtime.telemetry import configure_logging
+
+# A node makes many short-lived objects and few cycles: Python's 700 has it look for cycles thousands of times a second,
+# which was a fifth of its time.
+GC_THRESHOLD: Final = 50_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +47,10 @@ async def _serve(config: Config) -> None:
     stop_on_signals(stop)
     # Several nodes of one machine may share the port: the kernel spreads connections over them.
     async with open_node(config, reuse_port=True):
+        # What is there now stays: it need not be looked at again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
         await stop.wait()
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final, Protocol, cast
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, cast
 
 import structlog
 
@@ -31,8 +32,8 @@ FRAME_BYTES_AIM: Final = 64 * 1024
 class Client(Protocol):
     """Whom a connection serves."""
 
-    async def receive(self, data: bytes) -> None:
-        """Carry out what one WebSocket message holds. The next one waits for it."""
+    def receive(self, data: bytes) -> Coroutine[Any, Any, None] | None:
+        """Carry out what one WebSocket message holds. What is returned is awaited before the next."""
 
     def left(self) -> None:
         """The connection is lost; called once."""
@@ -278,21 +279,32 @@ class Connection(asyncio.Protocol):
             case Opcode.PONG:
                 pass
             case opcode if (opcode is Opcode.TEXT) == (self.encoding == "json"):
-                self._pending.append(received.payload)
-                if not self._is_working:
+                if self._is_working:
+                    self._pending.append(received.payload)
+                elif (work := self._carry_out(received.payload)) is not None:
                     self._is_working = True
-                    self._tasks.start(self._work(), name="ws-worker")
+                    self._tasks.start(self._work(work), name="ws-worker")
             case _:
                 self.close(CloseCode.BAD_REQUEST)
 
-    async def _work(self) -> None:
+    def _carry_out(self, payload: bytes) -> Coroutine[Any, Any, None] | None:
         assert self._client is not None
         try:
-            # What a client said before it left is still carried out.
-            while self._pending and self._closing is None:
-                await self._client.receive(self._pending.pop(0))
-                if not self._is_reading:
-                    self._read()
+            return self._client.receive(payload)
+        except Exception:
+            self._fail(FailCode.INTERNAL_ERROR, "internal error")
+            raise
+
+    async def _work(self, work: Coroutine[Any, Any, None] | None) -> None:
+        try:
+            while work is not None:
+                await work
+                work = None
+                # What a client said before it left is still carried out.
+                while work is None and self._pending and self._closing is None:
+                    work = self._carry_out(self._pending.pop(0))
+                    if not self._is_reading:
+                        self._read()
         except Exception:
             self._fail(FailCode.INTERNAL_ERROR, "internal error")
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -18,7 +19,6 @@ from feira.platform.runtime.bus import Bus
 class EventsMessage(msgspec.Struct, frozen=True, array_like=True, tag="events"):
     """On the bus: consecutive committed events of the channel's topic. Bodies are JSON text."""
 
-    node: str
     epoch: str
     events: list[tuple[int, datetime, bytes]]
 
@@ -32,7 +32,6 @@ class EventsMessage(msgspec.Struct, frozen=True, array_like=True, tag="events"):
 class EphemeralMessage(msgspec.Struct, frozen=True, array_like=True, tag="ephemeral"):
     """On the bus: a protocol message (JSON) that is never stored. `origin` need not hear of it."""
 
-    node: str
     origin: UUID | None
     message: bytes
 
@@ -40,12 +39,14 @@ class EphemeralMessage(msgspec.Struct, frozen=True, array_like=True, tag="epheme
 class PresenceMessage(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
     """On the bus: somebody came to the channel's topic or went; who is there now is in Redis."""
 
-    node: str
-
 
 BusMessage = EventsMessage | EphemeralMessage | PresenceMessage
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[BusMessage] = msgspec.msgpack.Decoder(BusMessage)
+
+
+# Every payload begins with its node's mark, so that a node recognises its own without decoding them.
+_MARK_BYTES: Final = 8
 
 
 def decode_bus_message(payload: bytes) -> BusMessage:
@@ -54,7 +55,7 @@ def decode_bus_message(payload: bytes) -> BusMessage:
     Raises:
         msgspec.MsgspecError: not a message of this version.
     """
-    return _decoder.decode(payload)
+    return _decoder.decode(payload[_MARK_BYTES:])
 
 
 class Announcer:
@@ -62,9 +63,14 @@ class Announcer:
 
     def __init__(self, bus: Bus, node_name: str) -> None:
         self._bus = bus
-        # Names may be given twice by mistake; who said what on the bus must not depend on them.
+        self._mark = secrets.token_bytes(_MARK_BYTES)
+        # Names may be given twice by mistake; who is present where must not depend on them.
         self.node_name = f"{node_name}/{secrets.token_hex(4)}"
         self._hear_locally: Callable[[TopicBatch], None] | None = None
+
+    def is_own(self, payload: bytes) -> bool:
+        """Whether this node published it."""
+        return payload.startswith(self._mark)
 
     def hear_locally(self, hear: Callable[[TopicBatch], None]) -> None:
         """Have this process's own actors told without the detour."""
@@ -80,18 +86,19 @@ class Announcer:
     def announce_elsewhere(self, batch: TopicBatch) -> None:
         """Tell the other nodes."""
         events = [(event.seq, event.at, bytes(event.body)) for event in batch.events]
-        message = EventsMessage(node=self.node_name, epoch=batch.epoch, events=events)
-        self._bus.publish(str(batch.topic), _encoder.encode(message))
+        message = EventsMessage(epoch=batch.epoch, events=events)
+        self._publish(batch.topic, message)
 
     def announce_ephemeral(
         self, topic: Topic, message: object, *, origin: UserId | None = None
     ) -> None:
         """Tell the other nodes something that passes by."""
-        wire = EphemeralMessage(
-            node=self.node_name, origin=origin, message=msgspec.json.encode(message)
-        )
-        self._bus.publish(str(topic), _encoder.encode(wire))
+        wire = EphemeralMessage(origin=origin, message=msgspec.json.encode(message))
+        self._publish(topic, wire)
 
     def ring_presence(self, topic: Topic) -> None:
         """Tell the other nodes that who is there has changed."""
-        self._bus.publish(str(topic), _encoder.encode(PresenceMessage(node=self.node_name)))
+        self._publish(topic, PresenceMessage())
+
+    def _publish(self, topic: Topic, message: BusMessage) -> None:
+        self._bus.publish(str(topic), self._mark + _encoder.encode(message))
