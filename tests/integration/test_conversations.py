@@ -142,3 +142,15 @@ async def test_a_conversation_is_about_one_thing_that_is_there(people: People) -
         with pytest.raises(ApiProblem) as caught:
             await people.buyer.post("/v1/conversations", body)
         assert caught.value.code == code
+
+
+async def test_contact_details_are_delivered_with_a_warning(people: People) -> None:
+    conversation = (await people.buyer.post("/v1/conversations", {"shop": people.shop}))["id"]
+    for text in ("Bom dia", "Write to ana@example.com", "or see my-shop.com, tel. 912 345 678"):
+        await say(people.buyer, conversation, text)
+    page = await people.seller.get(f"/v1/conversations/{conversation}/messages")
+    assert [item["body"].get("warnings") for item in page["items"]] == [
+        None,
+        ["contact_details"],
+        ["contact_details", "link"],
+    ]

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from feira.platform.domain.contact_details import warnings_of
 from feira.platform.domain.errors import Conflict, NotFound
 from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import ConversationId, UserId
@@ -156,8 +157,12 @@ async def _append(
 
 
 def _body(outgoing: Outgoing) -> msgspec.Raw:
+    message = outgoing.message
     posted = MessagePosted(
-        sender=outgoing.sender, client_id=outgoing.message.client_id, text=outgoing.message.text
+        sender=outgoing.sender,
+        client_id=message.client_id,
+        text=message.text,
+        warnings=warnings_of(message.text),
     )
     return msgspec.Raw(msgspec.json.encode(posted))
 
