@@ -18,15 +18,17 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MovedError, ReadOnlyError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from feira.platform.runtime.cluster_map import slot_of
 from feira.platform.runtime.redis_topology import Topology, topology_of
 from feira.platform.runtime.redis_url import Login, parse_redis_url
 
 CONNECTIONS_MAX: Final = 16
-# Said by a server that is not, or no longer, the one to talk to.
-_ELSEWHERE: Final = (MovedError, ReadOnlyError)
+
+
+class MovedElsewhereError(RedisConnectionError):
+    """This server is not, or no longer, the one to talk to; it carried nothing out."""
 
 
 class FollowingConnection(Connection):
@@ -51,9 +53,12 @@ class FollowingConnection(Connection):
     async def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as inherited
         try:
             return cast("Any", await super().read_response(*args, **options))
-        except _ELSEWHERE:
+        except ResponseError as error:
+            if not isinstance(error, ReadOnlyError) and not str(error).startswith("MOVED "):
+                raise
+            # As a lost connection, so that whole pipelines are sent again, to the right one.
             await self.disconnect(nowait=True)
-            raise
+            raise MovedElsewhereError(str(error)) from None
 
 
 class FollowingSSLConnection(FollowingConnection, SSLConnection):
@@ -94,7 +99,7 @@ def redis_pool(
         topology=topology_of(redis_url),
         home_slot=slot_of(home),
         retry=Retry(NoBackoff(), 1),
-        retry_on_error=list(_ELSEWHERE),
+        retry_on_error=[MovedElsewhereError],
         **options,
     )
 
