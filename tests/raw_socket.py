@@ -185,17 +185,28 @@ class RawSocket:
                 if received.opcode == TEXT:
                     self.unread += received.messages
 
-    async def closed(self, *, within_s: float = _PATIENCE_S) -> int | None:
+    async def closed(self, *, answering: bool = True) -> int | None:
         """Read to the end of the connection and return the code of the close frame; None if there was none."""
         code = None
-        async with asyncio.timeout(within_s):
-            while (received := await self.receive(within_s=within_s)) is not None:
+        async with asyncio.timeout(_PATIENCE_S):
+            while (received := await self.receive()) is not None:
                 assert code is None, f"5.5.1: {received} after the close frame"
                 if received.opcode == CLOSE:
                     code = received.close_code or 0
-                elif received.opcode == TEXT:
+                    if answering:
+                        self.send(frame(CLOSE, received.payload[:2]))
+                elif received.opcode in {TEXT, BINARY}:
                     self.unread += received.messages
         return code
+
+    def stall(self) -> None:
+        """Take nothing more from the kernel, and so soon nothing from the network."""
+        transport: Any = self.writer.transport
+        transport.pause_reading()
+
+    def resume(self) -> None:
+        transport: Any = self.writer.transport
+        transport.resume_reading()
 
 
 @asynccontextmanager
@@ -206,7 +217,7 @@ async def tcp(port: int, *, receive_buffer: int | None = None) -> AsyncGenerator
     if receive_buffer is not None:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=plain, limit=2**21)
+    reader, writer = await asyncio.open_connection(sock=plain)
     try:
         yield RawSocket(reader, writer)
     finally:

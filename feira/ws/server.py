@@ -89,6 +89,9 @@ class SocketServer:
     async def _tick_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self.limits.tick_s)
-            now, at = time.monotonic(), datetime.now(UTC)
-            for session in list(self.sessions):
-                session.tick(now, at)
+            self._tick()
+
+    def _tick(self) -> None:
+        now, at = time.monotonic(), datetime.now(UTC)
+        for session in list(self.sessions):
+            session.tick(now, at)
