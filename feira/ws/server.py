@@ -17,7 +17,7 @@ from feira.services.market import Market
 from feira.ws import handshake, metrics
 from feira.ws.close_codes import CloseCode
 from feira.ws.connection import Connection, Turn
-from feira.ws.limits import DEFAULT_LIMITS, SocketLimits
+from feira.ws.limits import DEFAULT_LIMITS, SocketLimits, UserRates
 from feira.ws.session import Session
 
 log = structlog.get_logger("feira.ws")
@@ -33,6 +33,7 @@ class SocketServer:
         self.market = market
         self.node = node
         self.limits = limits
+        self.rates = UserRates(limits)
         self._tasks = TaskOwner()
         self._turn = Turn()
         self.sessions: set[Session] = set()
@@ -95,3 +96,4 @@ class SocketServer:
         now, at = time.monotonic(), datetime.now(UTC)
         for session in list(self.sessions):
             session.tick(now, at)
+        self.rates.tick(now)

@@ -9,13 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Coroutine
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from feira.actors.frames import Encoding, Frame, PushFrames
-from feira.actors.group_commit import Posted
 from feira.actors.topic import Position, Subscription
 from feira.platform.domain.errors import (
     Conflict,
@@ -25,32 +23,26 @@ from feira.platform.domain.errors import (
     TooMany,
     Unavailable,
 )
-from feira.platform.domain.ids import ConversationId, SessionId, UserId
+from feira.platform.domain.ids import SessionId, UserId
 from feira.platform.domain.permissions import Principal
-from feira.platform.domain.topics import Topic, conversation_topic, inbox_topic, parse_topic
-from feira.services.messaging.messages import NewMessage, WantedCursor
+from feira.platform.domain.topics import Topic, inbox_topic, parse_topic
 from feira.services.users.authentication import authenticate
 from feira.services.watching import require_watch
-from feira.ws import metrics, offers
+from feira.ws import metrics
 from feira.ws.close_codes import CloseCode
+from feira.ws.commands import Commands, conversation_of, rate_limited
 from feira.ws.connection import Connection
 from feira.ws.limits import REFUSALS_MAX, TokenBucket
 from feira.ws.protocol import (
-    CommandOfferBy,
-    CommandOrderBy,
     Connect,
     Incoming,
-    MakeOfferIn,
     MalformedFrame,
     OnTopic,
     Ping,
     Refresh,
     Send,
     SubscribeTo,
-    UpTo,
-    answer,
     decode_frame,
-    error_answer,
     subscription_body,
 )
 
@@ -61,7 +53,6 @@ log = structlog.get_logger("feira.ws")
 
 REFRESH_WITHIN_S: Final = 25.0
 TOPICS_MAX: Final = 500
-IN_FLIGHT_MAX: Final = 256
 UNAVAILABLE_RETRY_MS: Final = (500, 3_000)
 
 # Why a token was refused decides whether coming back with a newer one helps.
@@ -85,18 +76,24 @@ class Session:
         self._principal: Principal | None = None
         self._token_expires_at: datetime | None = None
         self._topics: dict[Topic, None] = {}
-        self._bucket = TokenBucket()
-        self._in_flight = 0
+        self._commands = Commands(
+            self._market, self._node, encoding=self.encoding, push=self.push, watched=self._topics
+        )
+        limits = server.limits
+        self._bucket = TokenBucket(limits.messages_per_s, limits.messages_burst)
+        self._refusals = 0
         self._is_connecting = False
         self._opened_at = time.monotonic()
 
     @property
     def user_id(self) -> UserId:
-        return self._require_principal().user_id
+        assert self._principal is not None, "only who is signed in watches"
+        return self._principal.user_id
 
     @property
     def session_id(self) -> SessionId:
-        return self._require_principal().session_id
+        assert self._principal is not None, "only who is signed in watches"
+        return self._principal.session_id
 
     # What actors call.
 
@@ -147,7 +144,7 @@ class Session:
                 return self._handle_all(incoming[at:])
             if self._admits(message):
                 try:
-                    self._send(message.id, message.command)
+                    self._commands.send(self._require_principal(), message.id, message.command)
                 except FeiraError as error:
                     self._refuse_command(message, error)
         return None
@@ -166,24 +163,28 @@ class Session:
     def _admits(self, message: Incoming) -> bool:
         if self.connection.is_closed_by_us:
             return False
-        if not self._bucket.take():
-            if self._bucket.refusals > REFUSALS_MAX:
+        refusing = self._refusing_bucket()
+        if refusing is not None:
+            self._refusals += 1
+            if self._refusals > REFUSALS_MAX:
                 self.connection.close(CloseCode.RATE_LIMITED)
-                return False
-            self._refuse(
-                message.id,
-                TooMany(
-                    "socket.rate_limited",
-                    "Too many messages; wait.",
-                    retry_after_s=self._bucket.retry_after_s,
-                ),
-            )
+            else:
+                self._commands.refuse(message.id, rate_limited(refusing))
             return False
+        self._refusals = 0
         metrics.COMMANDS.labels(message.name or "malformed").inc()
         return True
 
+    def _refusing_bucket(self) -> TokenBucket | None:
+        if not self._bucket.take():
+            return self._bucket
+        if self._principal is None:
+            return None
+        shared = self._server.rates.of(self._principal.user_id)
+        return None if shared.take() else shared
+
     def _refuse_command(self, message: Incoming, error: FeiraError) -> None:
-        self._refuse(message.id, error)
+        self._commands.refuse(message.id, error)
         if self._principal is None:
             self._close_unconnected(error)
 
@@ -203,41 +204,22 @@ class Session:
             case Connect() as command:
                 await self._connect(message.id, command)
             case Ping():
-                self._answer(message.id, "ok", {})
-            case _ if self._principal is None:
-                raise _not_connected()
+                self._commands.answer(message.id, "ok", {})
             case SubscribeTo() as command:
+                principal = self._require_principal()
                 topic = parse_topic(command.topic)
-                subscription = await self._subscribe(topic, command.position())
+                subscription = await self._subscribe(principal, topic, command.position())
                 body = {"topic": str(topic)} | subscription_body(subscription)
-                self._answer(message.id, "subscribe", body)
+                self._commands.answer(message.id, "subscribe", body)
             case OnTopic() as command if message.name == "unsubscribe":
-                self._unsubscribe(parse_topic(command.topic))
-                self._answer(message.id, "ok", {})
+                self._unsubscribe(self._require_principal(), parse_topic(command.topic))
+                self._commands.answer(message.id, "ok", {})
             case OnTopic() as command:
-                self._node.typing(self._require_principal(), _conversation(command.topic))
-            case Send() as command:
-                self._send(message.id, command)
-            case UpTo() as command:
-                await self._move_cursor(message.name, command)
-                self._answer(message.id, "ok", {})
-            case CommandOrderBy() as command:
-                view = await self._node.command_order(
-                    self._require_principal(),
-                    command.order,
-                    command.command,
-                    idempotency_key=command.idempotency_key,
-                )
-                self._answer(message.id, "ok", {"version": view.version, "status": view.status})
-            case MakeOfferIn() as command:
-                place = _conversation(command.topic)
-                made = await offers.make(self._market, self._require_principal(), place, command)
-                self._answer(message.id, "ok", made)
-            case CommandOfferBy() as command:
-                answered = await offers.answer(self._market, self._require_principal(), command)
-                self._answer(message.id, "ok", answered)
+                self._node.typing(self._require_principal(), conversation_of(command.topic))
             case Refresh() as command:
-                await self._refresh(message.id, command)
+                await self._refresh(self._require_principal(), message.id, command)
+            case _:
+                await self._commands.carry_out(self._require_principal(), message)
 
     async def _connect(self, identifier: int | None, command: Connect) -> None:
         if self._principal is not None:
@@ -256,7 +238,7 @@ class Session:
                 await self._node.subscribe(inbox, self, None)
                 self._topics[inbox] = None
             topics = {
-                str(topic): await self._resume(topic, position)
+                str(topic): await self._resume(signed_in.principal, topic, position)
                 for topic, position in resume.items()
             }
         except FeiraError:
@@ -264,7 +246,7 @@ class Session:
             self._unwatch()
             self._principal = None
             raise
-        self._answer(
+        self._commands.answer(
             identifier,
             "connect",
             {
@@ -276,10 +258,12 @@ class Session:
             },
         )
 
-    async def _resume(self, topic: Topic, position: Position) -> dict[str, Any]:
+    async def _resume(
+        self, principal: Principal, topic: Topic, position: Position
+    ) -> dict[str, Any]:
         """One topic of a `connect`: a right that was lost meanwhile must not keep out the others."""
         try:
-            return subscription_body(await self._subscribe(topic, position))
+            return subscription_body(await self._subscribe(principal, topic, position))
         except Unavailable:
             raise
         except FeiraError as error:
@@ -291,7 +275,9 @@ class Session:
                 }
             }
 
-    async def _subscribe(self, topic: Topic, position: Position | None) -> Subscription:
+    async def _subscribe(
+        self, principal: Principal, topic: Topic, position: Position | None
+    ) -> Subscription:
         if topic not in self._topics and len(self._topics) >= TOPICS_MAX:
             raise TooMany(
                 "socket.too_many_topics",
@@ -299,7 +285,7 @@ class Session:
                 retry_after_s=60,
             )
         async with self._market.database.connection() as con:
-            await require_watch(con, self._require_principal(), topic)
+            await require_watch(con, principal, topic)
         subscription = await self._node.subscribe(topic, self, position)
         self._topics[topic] = None
         if not self.connection.is_open:
@@ -311,78 +297,24 @@ class Session:
             self._node.unsubscribe(topic, self)
         self._topics.clear()
 
-    def _unsubscribe(self, topic: Topic) -> None:
-        if topic in self._topics and topic != inbox_topic(self.user_id):
+    def _unsubscribe(self, principal: Principal, topic: Topic) -> None:
+        if topic in self._topics and topic != inbox_topic(principal.user_id):
             del self._topics[topic]
             self._node.unsubscribe(topic, self)
 
-    def _send(self, identifier: int | None, command: Send) -> None:
-        if self._principal is None:
-            raise _not_connected()
-        if self._in_flight >= IN_FLIGHT_MAX:
-            raise Unavailable(
-                "socket.overloaded",
-                f"{IN_FLIGHT_MAX} messages are under way; wait for answers.",
-                retry_after_s=0.5,
-            )
-        self._node.post_message_soon(
-            self._principal,
-            _conversation(command.topic),
-            NewMessage(client_id=command.client_id, text=command.text),
-            partial(self._sent, identifier),
-        )
-        self._in_flight += 1
-
-    def _sent(self, identifier: int | None, posted: Posted) -> None:
-        self._in_flight -= 1
-        if isinstance(posted, FeiraError):
-            self._refuse(identifier, posted)
-        else:
-            self._answer(identifier, "ok", {"seq": posted.seq, "at": posted.at})
-
-    async def _move_cursor(self, name: str, command: UpTo) -> None:
-        read, delivered = (command.seq, 0) if name == "read" else (0, command.seq)
-        conversation = _conversation(command.topic)
-        topic = conversation_topic(conversation)
-        if topic not in self._topics:
-            # Who watches was asked already.
-            async with self._market.database.connection() as con:
-                await require_watch(con, self._require_principal(), topic)
-        await self._node.move_cursor(
-            conversation,
-            WantedCursor(user_id=self.user_id, read_seq=read, delivered_seq=delivered),
-        )
-
-    async def _refresh(self, identifier: int | None, command: Refresh) -> None:
+    async def _refresh(
+        self, principal: Principal, identifier: int | None, command: Refresh
+    ) -> None:
         signed_in = await authenticate(self._market, command.token)
-        if signed_in.principal.session_id != self.session_id:
+        if signed_in.principal.session_id != principal.session_id:
             raise NotSignedIn(
                 "auth.other_session", "This token belongs to another session; open a new socket."
             )
         self._principal = signed_in.principal
         self._token_expires_at = signed_in.expires_at
-        self._answer(identifier, "ok", {"expires_at": signed_in.expires_at})
-
-    def _answer(self, identifier: int | None, name: str, value: object) -> None:
-        if identifier is not None:
-            self.push(answer(identifier, name, value, self.encoding))
-
-    def _refuse(self, identifier: int | None, error: FeiraError) -> None:
-        self.push(error_answer(identifier, error, self.encoding))
+        self._commands.answer(identifier, "ok", {"expires_at": signed_in.expires_at})
 
     def _require_principal(self) -> Principal:
-        assert self._principal is not None, "only connected sessions get here"
+        if self._principal is None:
+            raise NotSignedIn("socket.not_connected", "Send connect with an access token first.")
         return self._principal
-
-
-def _not_connected() -> NotSignedIn:
-    return NotSignedIn("socket.not_connected", "Send connect with an access token first.")
-
-
-def _conversation(topic_name: str) -> ConversationId:
-    topic = parse_topic(topic_name)
-    if topic.kind != "conversation":
-        raise InvalidInput(
-            "topic.not_a_conversation", f"{topic} is not a conversation.", field="$.topic"
-        )
-    return cast("ConversationId", topic.id)

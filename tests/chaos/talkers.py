@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from tests.integration.test_sockets import Client
+from tests.integration.sockets import Client
 
 
 @dataclass

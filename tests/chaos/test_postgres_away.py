@@ -26,7 +26,7 @@ from tests.chaos.talkers import Talker, require_each_once
 from tests.integration.cast import Cast, Part, assemble
 from tests.integration.conftest import free_port
 from tests.integration.jobs_room import Mark, Room, holds, open_room, until
-from tests.integration.test_sockets import opened
+from tests.integration.sockets import opened
 
 AWAY_S: Final = 7.0
 ANSWERED_WITHIN_S: Final = 4.0

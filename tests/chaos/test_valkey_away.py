@@ -24,7 +24,7 @@ from tests.chaos.talkers import Talker, require_each_once
 from tests.integration.cast import Cast, Part, assemble
 from tests.integration.conftest import free_port
 from tests.integration.jobs_room import Mark, holds, open_room, until
-from tests.integration.test_sockets import opened
+from tests.integration.sockets import opened
 
 # A push on the bus takes milliseconds; this leaves room for a busy machine and stays below a top check.
 AT_ONCE_S: Final = 1.5

@@ -18,8 +18,8 @@ from feira.platform.domain.topics import TopicKind
 from feira.platform.runtime.config import Config
 from feira.ws.close_codes import CloseCode
 from tests.integration.cast import PARTS, Cast, Part, address_of, assemble
+from tests.integration.sockets import opened
 from tests.integration.sound_requests import bodies
-from tests.integration.test_sockets import opened
 
 # ok: the door is open, whatever the rules say behind it. 401, 403, 404: as the answer says.
 # The checkout names the buyer's address. The buyer bought from the owner's shop, where staff works; everything belongs to one of them.

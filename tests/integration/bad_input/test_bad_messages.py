@@ -17,7 +17,7 @@ from feira.app import RunningNode
 from feira.ws.close_codes import CloseCode
 from tests.integration.bad_input.test_bad_bodies import HARD_NUMBERS, HARD_TEXTS, spoiled_fields
 from tests.integration.cast import Cast, Part, assemble
-from tests.integration.test_sockets import Client, opened
+from tests.integration.sockets import Client, opened
 
 _ids = itertools.count(10_000)
 NOT_TEXT: Final = {"NUL": '"a\\u0000b"', "a number": "7", "a list": "[]", "null": "null"}
