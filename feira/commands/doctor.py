@@ -96,16 +96,38 @@ async def _migrations(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
 
 
 async def _redis(config: Config) -> str:
-    from redis.asyncio import Redis
-    from redis.exceptions import RedisError
+    from feira.platform.runtime.cluster_map import SLOTS
+    from feira.platform.runtime.redis_topology import topology_of
 
-    client = Redis.from_url(config.redis_url)
+    topology = topology_of(config.redis_url)
     try:
-        found = await client.info("server")
-    except (OSError, RedisError) as error:
+        owners = await topology.owners(range(SLOTS))
+    except OSError as error:
         raise Ailment(_words(error), "Start Redis or Valkey, or correct redis_url") from None
-    finally:
-        await client.aclose()
+    servers = {owner for owner in owners if owner is not None}
+    if None in owners:
+        raise Ailment(
+            f"{owners.count(None)} slots of the cluster are served by nobody",
+            "Start the missing nodes, or give their slots to others",
+        )
+    versions: set[str] = set()
+    for server in servers:
+        try:
+            connection = await topology.open(server)
+            try:
+                info = await connection.ask("INFO", "server")
+            finally:
+                await connection.close()
+        except OSError as error:
+            remedy = "Start it, or correct redis_url; with Sentinel or a cluster, see docs/redis.md"
+            raise Ailment(f"{server}: {_words(error)}", remedy) from None
+        versions.add(_redis_version(info.decode()))
+    told = " and ".join(sorted(versions))
+    return f"{told}, a cluster of {len(servers)}" if topology.is_cluster else told
+
+
+def _redis_version(info: str) -> str:
+    found = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
     if "valkey_version" in found:
         return f"Valkey {found['valkey_version']}"
     return f"Redis {found['redis_version']}"

@@ -11,6 +11,7 @@ import msgspec
 
 from feira.actors import presence_store
 from feira.app import RunningNode, open_node
+from feira.commands.doctor import examine
 from feira.jobs import queue
 from feira.platform.domain.topics import conversation_topic
 from feira.platform.runtime.cluster_map import PARTITION_SLOTS, partition_of, slot_of
@@ -38,6 +39,13 @@ async def two_nodes(config: Config) -> AsyncGenerator[list[RunningNode]]:
             nodes.append(running)
             await eventually(lambda running=running: running.node.bus.is_connected)
         yield nodes
+
+
+async def told_of_redis(config: Config) -> str:
+    """What the doctor says."""
+    [finding] = [found for found in await examine(config) if found.name == "redis"]
+    assert not finding.remedy, finding
+    return finding.told
 
 
 async def require_done(room: Room, name: str) -> None:
@@ -73,6 +81,7 @@ async def test_slots_and_a_node_move_under_a_chat_and_jobs_on_a_cluster(
         await stack.enter_async_context(room.worker())
         crowd = await gather_crowd([node.node for node in nodes], nodes[0].market.database, talks=8)
         first = cluster.nodes[0]
+        assert "a cluster of 3" in await told_of_redis(settings)
         async with crowd.talking():
             await require_done(room, "before")
             # Half of the topics, and the homes of presence and the queue, come to the first node.
@@ -104,6 +113,7 @@ async def test_a_new_master_is_followed_while_the_old_one_hangs_and_when_it_is_b
         room = await stack.enter_async_context(open_room(settings))
         await stack.enter_async_context(room.worker())
         crowd = await gather_crowd([node.node for node in nodes], nodes[0].market.database, talks=4)
+        assert "Valkey" in await told_of_redis(settings)
         async with crowd.talking():
             await require_done(room, "before")
             watched.master.freeze()

@@ -67,8 +67,10 @@ class LiveNode:
 
 
 @asynccontextmanager
-async def live_node(config: Config, name: str) -> AsyncGenerator[LiveNode]:
-    bus = Bus(config.redis_url, "test")
+async def live_node(
+    config: Config, name: str, *, bus: Bus | None = None
+) -> AsyncGenerator[LiveNode]:
+    bus = bus or Bus(config.redis_url, "test")
     bus.start_publishing()
     announcer = Announcer(bus, name)
     pool = await open_pool(config.postgres_dsn, size_min=1, size_max=4)

@@ -22,6 +22,8 @@ async def test_a_healthy_node_needs_no_remedy_but_a_running_server(config: Confi
     [
         ({"postgres_dsn": "postgresql://x:hunter2@127.0.0.1:1/x"}, "postgres"),
         ({"redis_url": "redis://:hunter2@127.0.0.1:1/0"}, "redis"),
+        ({"redis_url": "redis+sentinel://:hunter2@127.0.0.1:1/market"}, "redis"),
+        ({"redis_url": "redis+cluster://:hunter2@127.0.0.1:1"}, "redis"),
         ({"s3_secret_key": "hunter2"}, "s3"),
         ({"s3_bucket": "not-there"}, "s3"),
         ({"signing_keys_dir": Path("/nonexistent")}, "signing keys"),
