@@ -32,7 +32,9 @@ class BadNetwork:
         self.answers_lost = 0
         self.connections_made = 0
         self.port = 0
-        self._upstream = (upstream_host, upstream_port)
+        self.upstream_port = upstream_port
+        """Where new connections lead."""
+        self._upstream_host = upstream_host
         self._links: set[_Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -61,7 +63,9 @@ class BadNetwork:
             writer.transport.abort()
             return
         try:
-            server_reader, server_writer = await asyncio.open_connection(*self._upstream)
+            server_reader, server_writer = await asyncio.open_connection(
+                self._upstream_host, self.upstream_port
+            )
         except OSError:
             writer.transport.abort()
             return
