@@ -64,12 +64,12 @@ async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
         await buyer.click(".product-card", text="espresso")
         await buyer.click("button", text="Ask")
         await buyer.type(".composer .input", "Bom dia! Are these still available?")
-        await buyer.click(".composer button")
+        await buyer.click(".composer button[aria-label=Send]")
 
         await seller.sees("Are these still available?", "body")
         await seller.click(".conversation")
         await seller.type(".composer .input", "They are. No two alike.")
-        await seller.click(".composer button")
+        await seller.click(".composer button[aria-label=Send]")
         await buyer.sees("They are. No two alike.", "body")
         await seller.sees("Here now", ".thread-head")
 
@@ -125,3 +125,48 @@ async def test_coming_back_from_the_payment_page_shows_the_checkout_as_it_is_by_
         await buyer.click("a.button", text="Pay")
         await buyer.click("button.pay")
         await buyer.sees("Thank you!", "body")
+
+
+async def test_a_buyer_and_a_seller_come_to_terms_in_their_thread(market: RunningNode) -> None:
+    origin = f"http://127.0.0.1:{market.port}"
+    async with browsers(2) as (buyer, seller):
+        await sign_in(buyer, origin, "Inês")
+        await sign_in(seller, origin, "Rosa")
+        await buyer.go(f"{origin}/?q=espresso")
+        await buyer.click(".product-card", text="espresso")
+        await buyer.click("button", text="Ask")
+        await buyer.type(".composer .input", "Would you take less?")
+        await buyer.click(".composer button[aria-label=Send]")
+        await seller.go(f"{origin}/chat")
+        await seller.click(".conversation", text="Inês")
+
+        await buyer.click(".composer button[aria-label='Make an offer']")
+        await buyer.sees("What would you pay?", "dialog")
+        await buyer.click("dialog button[value=go]")
+        await buyer.sees("Take it back", ".offer")
+        await seller.sees("Accept", ".offer")
+        await seller.click(".offer button", text="Counter")
+        await seller.type("dialog input[name=quantity]", "2")
+        await seller.click("dialog button[value=go]")
+        await buyer.sees("Counter-offer", ".messages")
+        # A 1 stood in the field before the 2: twelve at 38.00.
+        await buyer.sees("456.00", ".messages")
+        await buyer.sees("Answered with another", ".messages")
+        await buyer.click(".offer button", text="Decline")
+        await seller.sees("declined the offer", ".messages")
+
+        await seller.click(".composer button[aria-label='Make an offer']")
+        await seller.sees("What would you take?", "dialog")
+        await seller.click("dialog button[value=go]")
+        await buyer.click(".offer button", text="Accept")
+        # A new offer: where it goes is asked, and then it is to be paid.
+        await buyer.click("dialog button[value=go]")
+        await buyer.click(".payment a.button", text="Pay")
+        await buyer.click("button.pay")
+        await buyer.sees("Thank you!", "body")
+        await seller.sees("accepted the offer", ".messages")
+        await seller.click(".offer a", text="The order")
+        await seller.sees("Paid")
+        await buyer.go(f"{origin}/notifications")
+        await buyer.sees("answers with", "body")
+        assert [*await buyer.errors(), *await seller.errors()] == []

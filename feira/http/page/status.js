@@ -13,6 +13,15 @@ const ORDERS = {
 
 const PRODUCTS = { draft: ["Draft", "warm"], published: ["On the market", "good"], archived: ["Archived", ""] };
 
+const OFFERS = {
+  open: ["Open", "hot"],
+  countered: ["Answered with another", "warm"],
+  accepted: ["Accepted", "good"],
+  declined: ["Declined", "bad"],
+  withdrawn: ["Taken back", ""],
+  expired: ["Ran out", ""],
+};
+
 const SHOPS = {
   applied: ["Applied", "warm"],
   verifying: ["Being verified", "warm"],
@@ -41,6 +50,7 @@ const EVENTS = {
 const words = (table, key) => table[key] ?? [String(key).replaceAll("_", " "), ""];
 
 export const orderStatus = (status) => words(ORDERS, status);
+export const offerStatus = (status) => words(OFFERS, status);
 export const productStatus = (status) => words(PRODUCTS, status);
 export const shopStatus = (status) => words(SHOPS, status);
 export const eventTitle = (kind) => EVENTS[kind] ?? kind.split(".").at(-1).replaceAll("_", " ");

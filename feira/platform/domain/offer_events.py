@@ -16,7 +16,10 @@ from feira.platform.domain.offers import OfferStatus, Side
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """An offer as both sides see it. `order` and `group` (what the buyer pays) are there once it is accepted."""
+    """An offer as both sides see it. `order` and `group` (what the buyer pays) are there once it is accepted.
+
+    `has_address`: the buyer has said where it goes. Where is theirs to know until there is an order.
+    """
 
     id: OfferId
     answers: OfferId | None
@@ -32,6 +35,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     status: OfferStatus
     expires_at: datetime
+    has_address: bool
     order: OrderId | None = None
     group: OrderGroupId | None = None
 

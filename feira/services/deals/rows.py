@@ -56,7 +56,7 @@ class OfferRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def offer(self) -> Offer:
-        """What both sides see. The address is the buyer's until there is an order."""
+        """What both sides see."""
         return Offer(
             id=self.id,
             answers=self.answers_id,
@@ -72,6 +72,7 @@ class OfferRow(msgspec.Struct, frozen=True, kw_only=True):
             currency=self.currency,
             status=self.status,
             expires_at=self.expires_at,
+            has_address=self.address is not None,
             order=self.order_id,
             group=self.group_id,
         )

@@ -5,6 +5,7 @@ import { api, listen, live, session } from "../feira.js";
 import { when } from "../format.js";
 import { icon } from "../icons.js";
 import { avatar, pattern } from "../tiles.js";
+import { offerLine } from "./offers.js";
 import { openThread } from "./thread.js";
 
 let known = []; // the list as last seen, so that changing threads does not blank it
@@ -12,7 +13,7 @@ let known = []; // the list as last seen, so that changing threads does not blan
 export const partner = (conversation) => (conversation.buyer_id === session.user.id ? conversation.shop_name : conversation.buyer_name);
 export const partnerKey = (conversation) => (conversation.buyer_id === session.user.id ? conversation.shop_id : conversation.buyer_id);
 
-export async function chatView({ params, signal }) {
+export async function chatView({ params, signal, go }) {
   const chosen = params.conversation ?? null;
   const list = h("ul", { class: "conversations" });
   const side = h("section", { class: "chat-side", "aria-label": "Conversations" }, h("h1", { class: "chat-title" }, "Chat"), list);
@@ -43,7 +44,7 @@ export async function chatView({ params, signal }) {
   let thread = null;
   if (chosen) {
     const conversation = known.find((one) => one.id === chosen) ?? await api.get(`/v1/conversations/${chosen}`, { signal });
-    thread = await openThread(room, conversation, { signal });
+    thread = await openThread(room, conversation, { signal, go });
   } else {
     fill(room, h("div", { class: "empty" }, pattern("chat", { square: true }), h("h2", {}, "Pick a conversation"), h("p", {}, "Questions before buying, and everything about an order, live here.")));
   }
@@ -58,13 +59,13 @@ function ignoreAbort(error) {
 function row(conversation, isChosen) {
   const unread = live.unreadIn(conversation.id);
   const last = conversation.last_message;
-  const mine = last?.sender === session.user.id;
+  const mine = (last?.sender ?? last?.actor) === session.user.id;
   return h("li", {}, h("a", { href: `/chat/${conversation.id}`, class: unread > 0 ? "conversation unread" : "conversation", "aria-current": isChosen ? "true" : null },
     avatar(partnerKey(conversation), partner(conversation)),
     h("span", { class: "grow" },
       h("span", { class: "conversation-top" }, h("span", { class: "strong clip" }, partner(conversation)), h("time", { class: "muted small", datetime: conversation.active_at }, when(conversation.active_at))),
       h("span", { class: "conversation-last" },
-        h("span", { class: "clip muted small" }, last ? [mine && "You: ", last.text ?? ""] : conversation.subject_title ?? "New conversation"),
+        h("span", { class: "clip muted small" }, last ? [mine && "You: ", last.offer ? offerLine(last) : last.text ?? ""] : conversation.subject_title ?? "New conversation"),
         unread > 0 && h("span", { class: "badge" }, unread, h("span", { class: "sr" }, " unread"))))));
 }
 

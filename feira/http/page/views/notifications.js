@@ -11,9 +11,17 @@ const KINDS = {
   "order.paid": { icon: "check", href: (data) => `/orders/${data.order}`, text: (data) => ["Your payment for order ", strong(data.number), " at ", strong(data.shop_name), ` arrived: ${money(data.total_minor, data.currency)}.`] },
   "order.received": { icon: "basket", href: (data) => `/orders/${data.order}`, text: (data) => [strong(data.buyer_name), " bought from ", strong(data.shop_name), ` for ${money(data.total_minor, data.currency)}.`] },
   "order.shipped": { icon: "truck", href: (data) => `/orders/${data.order}`, text: (data) => ["Order ", strong(data.number), " from ", strong(data.shop_name), ` is on its way with ${data.carrier}.`] },
+  "offer.moved": { icon: "tag", href: (data) => (data.step === "accepted" && data.group ? `/checkout/${data.group}` : `/chat/${data.conversation}`), text: offerNews },
   "messages.unread": { icon: "chat", href: (data) => `/chat/${data.conversation}`, text: (data) => [strong(data.sender_name), data.count === 1 ? " wrote to you." : ` wrote to you ${data.count} times.`] },
 };
 const strong = (text) => h("span", { class: "strong" }, text);
+
+function offerNews({ step, other_name: name, title, quantity, unit_price_minor: price, currency, group }) {
+  const what = `${quantity > 1 ? `${quantity} × ` : ""}${title} at ${money(price, currency)}`;
+  if (step === "expired") return [`Your offer of ${what} to `, strong(name), " ran out."];
+  const did = { made: "offers you", countered: "answers with", accepted: "accepted your offer of", declined: "declined your offer of", withdrawn: "took back the offer of" }[step] ?? "moved the offer of";
+  return [strong(name), ` ${did} ${what}.`, step === "accepted" && group && " It is yours to pay now."];
+}
 
 export async function notificationsView({ signal }) {
   const list = h("ul", { class: "notices" });

@@ -1,5 +1,6 @@
 // One order: what is in it, where it is, what happened, and what may be done now.
 
+import { ask } from "../dialog.js";
 import { busy, field, fill, h } from "../dom.js";
 import { api, live, session } from "../feira.js";
 import { dayAndTime, left, money, options } from "../format.js";
@@ -154,18 +155,4 @@ function askShipment() {
 
 function askReason() {
   return ask("Why cancel?", "Cancel the order", [field("Reason", { name: "reason", required: true, maxlength: 300, placeholder: "The other side sees this" })]);
-}
-
-/** A small dialog; resolves to the form's values, or null when it is closed. */
-function ask(title, action, fields) {
-  return new Promise((resolve) => {
-    const form = h("form", { method: "dialog", class: "stack" }, h("h2", {}, title), fields,
-      h("div", { class: "row" }, h("button", { class: "button", value: "go" }, action), h("button", { class: "button quiet", type: "button", onclick: () => dialog.close() }, "Not now")));
-    const dialog = h("dialog", { "aria-label": title, onclose: () => {
-      dialog.remove();
-      resolve(dialog.returnValue === "go" ? Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()])) : null);
-    } }, form);
-    document.body.append(dialog);
-    dialog.showModal();
-  });
 }

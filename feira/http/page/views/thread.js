@@ -1,11 +1,14 @@
 // One conversation: history by scrolling up, sending at once and confirming later, ticks, typing, presence.
 
-import { fill, h } from "../dom.js";
+import { busy, fill, h } from "../dom.js";
 import { api, live, session } from "../feira.js";
-import { day, time } from "../format.js";
+import { day } from "../format.js";
 import { icon } from "../icons.js";
 import { avatar } from "../tiles.js";
+import { toastError } from "../toast.js";
+import { bubble, showTicks } from "./bubble.js";
 import { partner, partnerKey, subjectLink } from "./chat.js";
+import { Offers } from "./offers.js";
 
 const PAGE = 40;
 const TEXT_MAX = 4000;
@@ -15,29 +18,31 @@ const NEAR_END_PX = 120;
 const GROUP_WITHIN_MS = 5 * 60_000;
 
 /** Fill `room` with the thread. Returns { shown, close }. */
-export async function openThread(room, conversation, { signal }) {
-  const thread = new Thread(room, conversation, signal);
+export async function openThread(room, conversation, { signal, go }) {
+  const thread = new Thread(room, conversation, signal, go);
   await thread.load();
   return thread;
 }
 
 class Thread {
   #room; #conversation; #topic; #signal;
-  #messages = new Map(); // seq -> { seq, at, sender, text, clientId }
+  #messages = new Map(); // seq -> { seq, at, sender, text, clientId }, or { seq, at, body } of an offer
   #outbox = new Map(); // client id -> { clientId, text, at, failed }
   #members = new Map(); // user -> { read_seq, delivered_seq }
   #online = new Set();
   #before = null; #loadingOlder = false; #typingTimer = 0; #toldTyping = 0; #unwatch = () => {};
+  #offers; #ticking = 0;
   #log = h("ol", { class: "messages", role: "log", "aria-live": "polite", "aria-label": "Messages" });
   #older = h("div", { class: "older" });
   #scroll; #status = h("span", { class: "small muted clip" }); #face = h("span", {}); #typing = h("div", { class: "typing", hidden: true, role: "status" });
   #text; #visible = () => this.#markRead();
 
-  constructor(room, conversation, signal) {
+  constructor(room, conversation, signal, go) {
     this.#room = room;
     this.#conversation = conversation;
     this.#topic = `conversation:${conversation.id}`;
     this.#signal = signal;
+    this.#offers = new Offers(conversation, { go, changed: () => this.#render() });
     this.#build();
   }
 
@@ -47,6 +52,7 @@ class Thread {
       oninput: () => { this.#grow(); this.#tellTyping(); },
       onkeydown: (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.#send(); } } });
     const form = h("form", { class: "composer", onsubmit: (event) => { event.preventDefault(); this.#send(); } },
+      this.#conversation.subject_kind === "product" && h("button", { class: "button quiet round", type: "button", "aria-label": "Make an offer", onclick: (event) => busy(event.currentTarget, () => this.#offers.make()).catch(toastError) }, icon("tag")),
       this.#text, h("button", { class: "button round", "aria-label": "Send" }, icon("send")));
     this.#scroll = h("div", { class: "thread-scroll", tabindex: "0", "aria-label": "History", onscroll: () => this.#loadOlderNearTop() }, this.#older, this.#log, this.#typing);
     fill(this.#typing, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), h("span", { class: "small muted" }, `${name} is typing`));
@@ -73,6 +79,7 @@ class Thread {
       onEphemeral: (name, body) => this.#ephemeral(name, body),
     });
     this.#render();
+    this.#ticking = setInterval(() => this.#offers.tick(this.#log), 1000);
   }
 
   shown() {
@@ -84,6 +91,7 @@ class Thread {
   close() {
     this.#unwatch();
     clearTimeout(this.#typingTimer);
+    clearInterval(this.#ticking);
     document.removeEventListener("visibilitychange", this.#visible);
     removeEventListener("focus", this.#visible);
   }
@@ -91,13 +99,13 @@ class Thread {
   // Incoming
 
   #arrived({ seq, at, body }) {
-    if (body.kind !== "message") return;
+    if (body.kind !== "message" && !body.offer) return;
     const follow = this.#isNearEnd();
     this.#outbox.delete(body.client_id);
     this.#put({ seq, at, body });
-    if (body.sender !== session.user.id) this.#showTyping(false);
+    if ((body.sender ?? body.actor) !== session.user.id) this.#showTyping(false);
     this.#render();
-    if (follow || body.sender === session.user.id) this.#toEnd();
+    if (follow || (body.sender ?? body.actor) === session.user.id) this.#toEnd();
     this.#markRead();
   }
 
@@ -178,6 +186,10 @@ class Thread {
 
   #put({ seq, at, body }) {
     if (body.kind === "message") this.#messages.set(seq, { seq, at, sender: body.sender, text: body.text, clientId: body.client_id });
+    if (body.offer) {
+      this.#messages.set(seq, { seq, at, body });
+      this.#offers.take({ seq, body });
+    }
   }
 
   #newest() {
@@ -237,8 +249,8 @@ class Thread {
     const waiting = [...this.#outbox.values()].map((one) => ({ ...one, sender: session.user.id, waiting: true }));
     for (const message of [...all, ...waiting]) {
       if (!before || day(before.at) !== day(message.at)) rows.push(h("li", { class: "day" }, day(message.at)));
-      const joined = before && before.sender === message.sender && new Date(message.at) - new Date(before.at) < GROUP_WITHIN_MS && day(before.at) === day(message.at);
-      rows.push(this.#bubble(message, joined));
+      const joined = before && !before.body && before.sender === message.sender && new Date(message.at) - new Date(before.at) < GROUP_WITHIN_MS && day(before.at) === day(message.at);
+      rows.push(message.body ? this.#offers.row(message) : bubble(message, { joined, resend: () => this.#deliver(this.#outbox.get(message.clientId)) }));
       before = message;
     }
     fill(this.#log, rows);
@@ -249,27 +261,8 @@ class Thread {
     this.#renderTicks();
   }
 
-  #bubble(message, joined) {
-    const mine = message.sender === session.user.id;
-    return h("li", { class: `message ${mine ? "mine" : "theirs"} ${joined ? "joined" : ""} ${message.failed ? "failed" : ""}` },
-      h("div", { class: "bubble" }, h("span", { class: "said" }, message.text),
-        h("span", { class: "foot" }, h("time", { datetime: message.at }, time(message.at)),
-          mine && h("span", { class: "tick", "data-seq": message.seq ?? "" }))),
-      message.failed && h("div", { class: "note bad small" }, message.failed, " ",
-        h("button", { class: "link", onclick: () => this.#deliver(this.#outbox.get(message.clientId)) }, "Send again")));
-  }
-
   #renderTicks() {
-    const others = [...this.#members].filter(([user]) => user !== session.user.id).map(([, cursor]) => cursor);
-    const read = Math.max(0, ...others.map((one) => one.read_seq));
-    const delivered = Math.max(read, ...others.map((one) => one.delivered_seq));
-    for (const tick of this.#log.querySelectorAll(".tick")) {
-      const seq = Number(tick.dataset.seq);
-      const [state, name, label] = !seq ? ["waiting", "clock", "Sending"] : seq <= read ? ["read", "checks", "Read"] : seq <= delivered ? ["delivered", "checks", "Delivered"] : ["sent", "check", "Sent"];
-      if (tick.dataset.state === state) continue;
-      tick.dataset.state = state;
-      fill(tick, icon(name), h("span", { class: "sr" }, label));
-    }
+    showTicks(this.#log, [...this.#members].filter(([user]) => user !== session.user.id).map(([, cursor]) => cursor));
   }
 
   #renderHead() {
