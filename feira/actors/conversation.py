@@ -78,10 +78,7 @@ class ConversationActor(TopicActor):
         self.push_ephemeral(PushFrames(message), None)
         self.node.announce_ephemeral(self.topic, message)
         self.node.unread.push(
-            cursor.user_id,
-            self.conversation,
-            seq=cursor.head_seq,
-            unread=cursor.head_seq - cursor.read_seq,
+            cursor.user_id, self.conversation, seq=cursor.head_seq, unread=cursor.unread
         )
 
     def typing(self, user: UserId) -> None:

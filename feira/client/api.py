@@ -93,6 +93,14 @@ class ApiClient:
         """PUT JSON."""
         return await self._request("PUT", path, body, key=str(uuid4()), signed_in=True)
 
+    async def patch(self, path: str, body: object) -> Any:  # noqa: ANN401 - whatever JSON the route answers
+        """PATCH JSON."""
+        return await self._request("PATCH", path, body, key=str(uuid4()), signed_in=True)
+
+    async def delete(self, path: str) -> Any:  # noqa: ANN401 - whatever JSON the route answers
+        """DELETE."""
+        return await self._request("DELETE", path, key=str(uuid4()), signed_in=True)
+
     async def post_bytes(self, path: str, body: bytes, content_type: str) -> Any:  # noqa: ANN401 - whatever JSON the route answers
         """POST a file, such as a product list."""
         return await self._request(

@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
-from uuid import UUID, uuid4
 
 import aiohttp
 import msgspec
 
 from feira.client.api import ApiProblem
+from feira.client.commands import Commands
 from feira.client.topic_log import OnEvent, OnGap, TopicLog
 
 BACKOFF_MIN_S: Final = 0.1
@@ -50,14 +50,6 @@ class SocketProblem(Exception):
         super().__init__(f"{self.code}: {error.get('message', '')}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Posted:
-    """Where a message stands."""
-
-    seq: int
-    client_id: UUID
-
-
 @dataclass(kw_only=True)
 class _Unsent:
     """A command that must reach the server, however long that takes."""
@@ -69,7 +61,7 @@ class _Unsent:
     """The connection on which it was transmitted last."""
 
 
-class SocketClient:
+class SocketClient(Commands):
     """`token()` gives an access token that is good for a while; `on_push(name, body)` gets what has no number."""
 
     def __init__(
@@ -163,50 +155,6 @@ class SocketClient:
         """Stop watching."""
         if self._watches.pop(topic, None) is not None and self._opened.is_set():
             await self._transmit({"unsubscribe": {"topic": topic}})
-
-    async def send(self, topic: str, text: str, *, client_id: UUID | None = None) -> Posted:
-        """Say something in a conversation; returns once it is committed, after however many reconnects.
-
-        Raises:
-            SocketProblem: refused for good, or the outbox is full.
-        """
-        client_id = client_id or uuid4()
-        body = {"topic": topic, "client_id": str(client_id), "text": text}
-        answer = await self._ask_durably("send", body)
-        return Posted(seq=answer["ok"]["seq"], client_id=client_id)
-
-    async def command_order(
-        self, order: str, command: dict[str, Any], *, key: str | None = None
-    ) -> dict[str, Any]:
-        """Carry out a command on an order, exactly once however often the connection breaks."""
-        body = {"order": order, "idempotency_key": key or str(uuid4()), "command": command}
-        return (await self._ask_durably("order", body))["ok"]
-
-    async def make_offer(
-        self, topic: str, offer: dict[str, Any], *, key: str | None = None
-    ) -> dict[str, Any]:
-        """Make an offer in a conversation, exactly once however often the connection breaks.
-
-        Raises:
-            SocketProblem: refused for good; `offer.already_open` and others.
-        """
-        body = {"topic": topic, "idempotency_key": key or str(uuid4()), "offer": offer}
-        return (await self._ask_durably("make_offer", body))["ok"]
-
-    async def command_offer(
-        self, offer: str, command: dict[str, Any], *, key: str | None = None
-    ) -> dict[str, Any]:
-        """Accept, counter, decline or withdraw an offer, exactly once however often the connection breaks.
-
-        Raises:
-            SocketProblem: refused for good; `details` of one that is over say how it ended.
-        """
-        body = {"offer": offer, "idempotency_key": key or str(uuid4()), "command": command}
-        return (await self._ask_durably("offer", body))["ok"]
-
-    async def read(self, topic: str, seq: int) -> None:
-        """Say that everything up to `seq` was read, however often the connection breaks."""
-        await self._ask_durably("read", {"topic": topic, "seq": seq})
 
     async def typing(self, topic: str) -> None:
         """Tell that one is typing; worth nothing later, so it is not repeated."""
@@ -327,11 +275,11 @@ class SocketClient:
             left_s = (expires_at - datetime.now(UTC)).total_seconds()
             await asyncio.sleep(max(1.0, left_s - RENEW_BEFORE_S))
             try:
-                answer = await self._ask_durably("refresh", {"token": await self._token()})
+                answer = await self.ask_durably("refresh", {"token": await self._token()})
             except (ApiProblem, SocketProblem, aiohttp.ClientError, OSError):
                 # The server ends the socket when the token is long over; the next connect has a new one.
                 return
-            expires_at = datetime.fromisoformat(answer["ok"]["expires_at"])
+            expires_at = datetime.fromisoformat(answer["expires_at"])
 
     async def _take(self, event: dict[str, Any]) -> None:
         watch = self._watches.get(event["topic"])
@@ -369,7 +317,12 @@ class SocketClient:
         finally:
             self._answers.pop(identifier, None)
 
-    async def _ask_durably(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def ask_durably(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a command until it is answered, on however many connections, and return what its `ok` says.
+
+        Raises:
+            SocketProblem: refused for good, or too much is unsent.
+        """
         while True:
             if len(self._unsent) >= OUTBOX_MAX:
                 raise SocketProblem(
@@ -389,7 +342,7 @@ class SocketClient:
             finally:
                 self._unsent.pop(identifier, None)
             if "error" not in message:
-                return message
+                return message["ok"]
             problem = SocketProblem(message["error"])
             if not problem.retryable or problem.code.startswith("client."):
                 raise problem

@@ -1,8 +1,7 @@
-"""Chat over REST: what a client loads before, beside and instead of the socket."""
+"""Conversations over REST: opening, listing, members and cursors."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -22,14 +21,7 @@ from feira.services.messaging.conversations import (
     read_conversation,
     read_members,
 )
-from feira.services.messaging.messages import (
-    HISTORY_LIMIT_MAX,
-    NewMessage,
-    PostedMessage,
-    WantedCursor,
-    not_a_conversation,
-    read_history,
-)
+from feira.services.messaging.messages import WantedCursor, not_a_conversation
 from feira.sql.database import Tx
 from feira.sql.loader import Connection
 
@@ -41,28 +33,6 @@ class ConversationQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     cursor: ConversationId | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 30
-
-
-class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Messages with a `seq` below `before`; the newest without it."""
-
-    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=HISTORY_LIMIT_MAX)] = 50
-
-
-class MessageView(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the conversation's log: the same `body` that sockets get."""
-
-    seq: int
-    at: datetime
-    body: msgspec.Raw
-
-
-class HistoryView(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages in ascending order; pass `next_before` as `before` for the older page, null when there is none."""
-
-    items: list[MessageView]
-    next_before: int | None
 
 
 class OpenedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,36 +100,6 @@ async def list_members(call: Call, conversation: ConversationId) -> MembersView:
 
 
 @endpoint(
-    "GET",
-    "/v1/conversations/{conversation}/messages",
-    service="messaging",
-    summary="Read history, newest page first.",
-)
-async def read_messages(
-    call: Call, conversation: ConversationId, query: HistoryQuery
-) -> HistoryView:
-    async with call.market.database.connection() as con:
-        await _require_member(con, call, conversation)
-        events = await read_history(con, conversation, before=query.before, limit=query.limit)
-    items = [MessageView(seq=event.seq, at=event.at, body=event.body) for event in events]
-    return HistoryView(
-        items=items, next_before=items[0].seq if items and items[0].seq > 1 else None
-    )
-
-
-@endpoint(
-    "POST",
-    "/v1/conversations/{conversation}/messages",
-    service="messaging",
-    status=201,
-    summary="Say something.",
-)
-async def post_message(call: Call, conversation: ConversationId, body: NewMessage) -> PostedMessage:
-    """`client_id` makes a repeat safe: it is answered with the place that the message has already."""
-    return await call.actors.post_message(call.principal, conversation, body)
-
-
-@endpoint(
     "PUT",
     "/v1/conversations/{conversation}/cursor",
     service="messaging",
@@ -189,7 +129,5 @@ ENDPOINTS: Final = (
     open_with_shop,
     read_one,
     list_members,
-    read_messages,
-    post_message,
     move_cursor,
 )

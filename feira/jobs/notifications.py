@@ -137,20 +137,19 @@ async def handle_unread_messages(run: JobRun, job: NotifyUnreadMessages) -> None
         if unread is None or unread.read_seq >= job.seq or unread.sender_id == job.user:
             return
         people = await list_people(con, [job.user])
-    count = unread.seq - unread.read_seq
     for person in people:
         await run.market.mail.send(
             unread_messages_mail(
                 person.email,
                 person.display_name,
                 sender_name=unread.sender_name,
-                count=count,
+                count=unread.count,
                 link=f"{run.market.config.public_url}/chat/{job.conversation}",
                 idempotency_key=f"{effect}:{person.id}",
             )
         )
     notice = UnreadMessagesNotice(
-        conversation=job.conversation, sender_name=unread.sender_name, count=count
+        conversation=job.conversation, sender_name=unread.sender_name, count=unread.count
     )
 
     async def tell(tx: Tx) -> int:

@@ -17,16 +17,21 @@ from feira.platform.domain.ids import ConversationId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import Topic, conversation_topic, parse_topic
 from feira.services.market import Market
+from feira.services.messaging.history import require_message
 from feira.services.messaging.messages import NewMessage, WantedCursor
 from feira.services.watching import require_watch
 from feira.ws import offers
+from feira.ws.changes import change_message
 from feira.ws.limits import TokenBucket
 from feira.ws.protocol import (
     CommandOfferBy,
     CommandOrderBy,
+    Delete,
+    Edit,
     Incoming,
     MakeOfferIn,
     Ping,
+    ReactTo,
     Send,
     UpTo,
     answer,
@@ -66,7 +71,12 @@ class Commands:
         """
         match message.command:
             case Send() as command:
+                await self._require_replied(principal, command)
                 self.send(principal, message.id, command)
+            case Edit() | Delete() | ReactTo() as command:
+                place = conversation_of(command.topic)
+                change = await change_message(self._market, principal, place, command)
+                self.answer(message.id, "ok", {"seq": change.seq, "at": change.at})
             case Ping():
                 self.answer(message.id, "ok", {})
             case UpTo() as command:
@@ -93,7 +103,7 @@ class Commands:
                 raise AssertionError(f"{message.name} is the session's")
 
     def send(self, principal: Principal, identifier: int | None, command: Send) -> None:
-        """Have a message posted; its commit answers it.
+        """Have a message posted; its commit answers it. What it replies to was looked up before.
 
         Raises:
             FeiraError: not accepted.
@@ -107,7 +117,7 @@ class Commands:
         self._node.post_message_soon(
             principal,
             conversation_of(command.topic),
-            NewMessage(client_id=command.client_id, text=command.text),
+            NewMessage(client_id=command.client_id, text=command.text, reply_to=command.reply_to),
             partial(self._sent, identifier),
         )
         self.in_flight += 1
@@ -118,6 +128,12 @@ class Commands:
             self.refuse(identifier, posted)
         else:
             self.answer(identifier, "ok", {"seq": posted.seq, "at": posted.at})
+
+    async def _require_replied(self, principal: Principal, command: Send) -> None:
+        if command.reply_to is not None:
+            conversation = conversation_of(command.topic)
+            async with self._market.database.connection() as con:
+                await require_message(con, principal.user_id, conversation, command.reply_to)
 
     async def _move_cursor(self, principal: Principal, name: str, command: UpTo) -> None:
         read, delivered = (command.seq, 0) if name == "read" else (0, command.seq)

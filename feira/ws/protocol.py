@@ -17,9 +17,12 @@ from feira.actors.topic import Position, Subscription
 from feira.platform.domain.errors import FeiraError, InvalidInput
 from feira.platform.domain.ids import OfferId, OrderId
 from feira.platform.domain.json_text import holds_nul
+from feira.platform.domain.messages import MessageSeq
 from feira.platform.domain.offers import MakeOffer, OfferCommand
 from feira.platform.domain.orders import OrderCommand
+from feira.services.messaging.edits import EditMessage
 from feira.services.messaging.messages import NewMessage
+from feira.services.messaging.reactions import React
 
 SUBPROTOCOLS: Final[dict[str, Encoding]] = {"feira.v1.json": "json", "feira.v1.msgpack": "msgpack"}
 DEFAULT_SUBPROTOCOL: Final = "feira.v1.json"
@@ -82,6 +85,27 @@ class Send(NewMessage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     topic: TopicName
 
 
+class Edit(EditMessage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new text for a message of one's own; answered with where the edit stands in the log."""
+
+    topic: TopicName
+    message: MessageSeq
+
+
+class Delete(_In, frozen=True, kw_only=True):
+    """A tombstone instead of a message."""
+
+    topic: TopicName
+    message: MessageSeq
+
+
+class ReactTo(React, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A reaction to a message, or one less."""
+
+    topic: TopicName
+    message: MessageSeq
+
+
 class CommandOrderBy(_In, frozen=True, kw_only=True):
     """A command on an order, as over HTTP."""
 
@@ -124,6 +148,9 @@ class ClientMessage(_In, frozen=True, kw_only=True):
     subscribe: SubscribeTo | UnsetType = UNSET
     unsubscribe: OnTopic | UnsetType = UNSET
     send: Send | UnsetType = UNSET
+    edit: Edit | UnsetType = UNSET
+    delete: Delete | UnsetType = UNSET
+    react: ReactTo | UnsetType = UNSET
     read: UpTo | UnsetType = UNSET
     delivered: UpTo | UnsetType = UNSET
     typing: OnTopic | UnsetType = UNSET
@@ -139,6 +166,9 @@ ClientCommand = (
     | SubscribeTo
     | OnTopic
     | Send
+    | Edit
+    | Delete
+    | ReactTo
     | UpTo
     | CommandOrderBy
     | MakeOfferIn

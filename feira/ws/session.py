@@ -140,7 +140,7 @@ class Session:
             return None
         for at, message in enumerate(incoming):
             # By far the most frequent, and no task is needed: the commit answers it.
-            if not isinstance(message.command, Send):
+            if not isinstance(message.command, Send) or message.command.reply_to is not None:
                 return self._handle_all(incoming[at:])
             if self._admits(message):
                 try:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from feira.platform.domain.ids import (
     AddressId,
+    ConversationId,
     OrderId,
     ProductId,
     SessionId,
@@ -23,6 +24,7 @@ from feira.platform.gateways.payments.port import Account
 from feira.services.deals.offers import make_offer
 from feira.services.market import Market
 from feira.services.messaging.conversations import OpenConversation, open_conversation
+from feira.services.messaging.messages import NewMessage, Outgoing, post_messages
 from feira.services.orders.groups import read_group
 from feira.services.products.editing import NewProduct, create_product, publish
 from feira.services.products.media import NewImage, announce_upload
@@ -102,6 +104,8 @@ class Cast:
             return str(opened.session_id)
         if name == "offer":
             return await self.transact(self._new_offer)
+        if name == "message":
+            return await self._new_message()
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
@@ -114,6 +118,19 @@ class Cast:
             return self.market.tokens.issue(user, opened.session_id, tx.now)[0]
 
         return await self.transact(sign_in)
+
+    async def _new_message(self) -> str:
+        buyer, conversation = (
+            self.people["buyer"].user,
+            ConversationId(UUID(self.ids["conversation"])),
+        )
+        said = NewMessage(client_id=uuid4(), text="Bom dia")
+        async with self.market.database.connection() as con:
+            posted = await post_messages(
+                con, [Outgoing(conversation=conversation, sender=buyer, message=said)]
+            )
+        (place,) = posted[conversation].places.values()
+        return str(place.seq)
 
     async def _new_media(self, tx: Tx) -> str:
         owner, product = self.people["owner"].principal, ProductId(UUID(self.ids["product"]))
@@ -176,6 +193,7 @@ async def assemble(market: Market) -> Cast:
     )
     cast.ids["conversation"] = str(conversation)
     cast.ids["offer"] = await cast.fresh("offer")
+    cast.ids["message"] = await cast.fresh("message")
     return cast
 
 

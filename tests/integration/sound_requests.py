@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
 
 from tests.integration.cast import HOME, Cast
+
+# What an endpoint cannot do without.
+QUERIES: Final = {"GET /v1/conversations/{conversation}/search": "?q=bom"}
 
 
 def bodies(cast: Cast) -> dict[str, Any]:
@@ -103,6 +106,16 @@ def bodies(cast: Cast) -> dict[str, Any]:
         "POST /v1/conversations/{conversation}/messages": {
             "client_id": str(uuid4()),
             "text": "Bom dia",
+            "reply_to": int(cast.ids["message"]),
+        },
+        "PATCH /v1/conversations/{conversation}/messages/{message}": {
+            "client_id": str(uuid4()),
+            "text": "Boa tarde",
+        },
+        "POST /v1/conversations/{conversation}/messages/{message}/reactions": {
+            "client_id": str(uuid4()),
+            "emoji": "👍",
+            "remove": False,
         },
         "PUT /v1/conversations/{conversation}/cursor": {"read_seq": 0, "delivered_seq": 0},
         "POST /v1/conversations/{conversation}/offers": {

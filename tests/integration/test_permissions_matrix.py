@@ -97,6 +97,11 @@ GET    /v1/conversations/{conversation}                401 404 ok  404 ok  ok  4
 GET    /v1/conversations/{conversation}/members        401 404 ok  404 ok  ok  404 404 404 404
 GET    /v1/conversations/{conversation}/messages       401 404 ok  404 ok  ok  404 404 404 404
 POST   /v1/conversations/{conversation}/messages       401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/conversations/{conversation}/messages/{message}   401 404 ok  404 ok  ok  404 404 404 404
+PATCH  /v1/conversations/{conversation}/messages/{message}   401 404 ok  404 403 403 404 404 404 404
+DELETE /v1/conversations/{conversation}/messages/{message}   401 404 ok  404 403 403 404 ok  404 ok
+POST   /v1/conversations/{conversation}/messages/{message}/reactions 401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/conversations/{conversation}/search?q=bom   401 404 ok  404 ok  ok  404 404 404 404
 PUT    /v1/conversations/{conversation}/cursor         401 404 ok  404 ok  ok  404 404 404 404
 POST   /v1/conversations/{conversation}/offers         401 404 ok  404 ok  ok  404 404 404 404
 GET    /v1/offers/{offer}                              401 404 ok  404 ok  ok  404 404 404 404
@@ -131,7 +136,7 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "withdraw": {"action": "withdraw"},
 }
 # Used up by whoever is let in: each of them gets one of their own.
-USED_UP: Final = ("session", "address", "media", "job", "offer")
+USED_UP: Final = ("session", "address", "media", "job", "offer", "message")
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -14,7 +14,8 @@ from feira.platform.domain.ids import SessionId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import REPLAY_EVENTS_MAX, conversation_topic, inbox_topic
 from feira.platform.runtime.config import Config
-from feira.services.messaging.messages import WantedCursor, read_history
+from feira.services.messaging.history import read_history
+from feira.services.messaging.messages import WantedCursor
 from tests.integration.live import (
     LiveNode,
     Talk,
@@ -69,7 +70,8 @@ async def test_a_resent_message_is_there_once_whichever_node_it_goes_to(
     )
     assert {place.seq for place in places} == {1}
     async with nodes[0].database.connection() as con:
-        assert len(await read_history(con, talk.conversation, before=None, limit=10)) == 1
+        page = await read_history(con, talk.buyer.user_id, talk.conversation, before=None, limit=10)
+    assert [entry.seq for entry in page.items] == [1]
 
 
 async def test_whoever_was_away_gets_exactly_what_was_missed(

@@ -51,6 +51,8 @@ Action = Literal[
     "conversation.open",
     "conversation.read",
     "conversation.send",
+    "message.edit",
+    "message.delete",
     "offer.make",
     "offer.answer",
     "ledger.read",
@@ -84,6 +86,9 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "conversation.open": frozenset({"verified"}),
     "conversation.read": frozenset({"member"}),
     "conversation.send": frozenset({"member"}),
+    # `self` is whoever said it.
+    "message.edit": frozenset({"self"}),
+    "message.delete": frozenset({"self", "support", "admin"}),
     # Which of the two sides may do what about an offer is the offer machine's to say.
     "offer.make": frozenset({"buyer", "owner", "staff"}),
     "offer.answer": frozenset({"buyer", "owner", "staff"}),

@@ -10,7 +10,7 @@ import msgspec
 
 from feira.platform.domain.errors import InvalidInput, NotFound, Rejected
 from feira.platform.domain.ids import ConversationId, OrderId, ProductId, ShopId, UserId
-from feira.platform.domain.messaging_events import ConversationOpened
+from feira.platform.domain.messaging_events import ConversationOpened, MemberRole
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import inbox_topic
 from feira.services.messaging.messages import SQL, not_a_conversation
@@ -33,6 +33,7 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: UserId
     display_name: str
+    role: MemberRole
     read_seq: int
     delivered_seq: int
     last_seen_at: datetime | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +14,7 @@ from feira.platform.domain.errors import Conflict, NotFound
 from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.jobs import NotifyUnreadMessages
+from feira.platform.domain.messages import MessageSeq, MessageText
 from feira.platform.domain.messaging_events import MessagePosted
 from feira.sql.loader import Connection, fetch_all, load_queries
 
@@ -21,18 +22,19 @@ SQL = load_queries("messaging")
 
 # A message still unread after this long is mailed, once per unread streak.
 UNREAD_REMINDER_DELAY_S: Final = 120.0
-HISTORY_LIMIT_MAX: Final = 100
 COLLISIONS_MAX: Final = 5
 REMINDER_KIND: Final = "notifications.unread_messages"
 
-MessageText = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
-
 
 class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a device asks to be said. `client_id` is made once per message by the device, a UUID."""
+    """What a device asks to be said. `client_id` is made once per message by the device, a UUID.
+
+    `reply_to` is the `seq` of the message that this one answers.
+    """
 
     client_id: UUID
     text: MessageText
+    reply_to: MessageSeq | None = None
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +61,13 @@ class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemberCursor(msgspec.Struct, frozen=True, kw_only=True):
-    """A member's cursors, and the conversation's last seq at that moment."""
+    """A member's cursors, and the conversation's last seq and what is unread at that moment."""
 
     user_id: UserId
     read_seq: int
     delivered_seq: int
     head_seq: int
+    unread: int
 
 
 class UnreadCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +166,7 @@ def _body(outgoing: Outgoing) -> msgspec.Raw:
         client_id=message.client_id,
         text=message.text,
         warnings=warnings_of(message.text),
+        reply_to=message.reply_to,
     )
     return msgspec.Raw(msgspec.json.encode(posted))
 
@@ -187,21 +191,13 @@ async def read_unread(con: Connection, conversations: list[ConversationId]) -> l
     return await fetch_all(con, SQL["read_unread"], UnreadCount, conversations)
 
 
-async def read_history(
-    con: Connection, conversation: ConversationId, *, before: int | None, limit: int
-) -> list[LoggedEvent]:
-    """Return up to `limit` messages before a sequence number (the newest when None), in ascending order."""
-    newest_first = await fetch_all(
-        con,
-        SQL["read_history"],
-        LoggedEvent,
-        conversation,
-        before or 2**62,
-        min(limit, HISTORY_LIMIT_MAX),
-    )
-    return newest_first[::-1]
-
-
 def not_a_conversation() -> NotFound:
     """The same answer for a conversation that is not there and for somebody else's."""
     return NotFound("conversation.not_found", "There is no such conversation among yours.")
+
+
+def not_a_message(message: int, *, field: str = "$.message") -> NotFound:
+    """Other entries of the log are no messages."""
+    return NotFound(
+        "message.not_found", f"There is no message {message} in this conversation.", field=field
+    )

@@ -36,10 +36,10 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a member is behind: `seq - read_seq` messages, the last of them by `sender_name`."""
+    """How far a member is behind: `count` messages, the last of them by `sender_name`."""
 
     read_seq: int
-    seq: int
+    count: int
     shop_id: ShopId
     sender_id: UserId
     sender_name: str

@@ -5,12 +5,12 @@ WITH head AS (
     FROM conversation_members m
     WHERE c.id = $1::uuid AND m.conversation_id = $1 AND m.user_id = $2::uuid
       AND NOT EXISTS (SELECT FROM messages k WHERE k.conversation_id = $1 AND k.sender_id = $2 AND k.client_id = $3::uuid)
-    RETURNING c.seq, c.last_message_at AS at
+    RETURNING c.seq, c.changes, c.last_message_at AS at
 ), added AS (
     INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
     SELECT $1, head.seq, $2, $3, $4::json, head.at FROM head
 ), sender_has_read AS (
-    UPDATE conversation_members m SET read_seq = head.seq, delivered_seq = head.seq
+    UPDATE conversation_members m SET read_seq = head.seq, read_changes = head.changes, delivered_seq = head.seq
     FROM head WHERE m.conversation_id = $1 AND m.user_id = $2
 ), reminders AS (
     INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
@@ -18,7 +18,8 @@ WITH head AS (
            jsonb_build_object('kind', $5::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq),
            head.at + make_interval(secs => $6::float8), $7::int,
            'unread:' || $1 || ':' || m.user_id || ':' || m.read_seq
-    FROM head JOIN conversation_members m ON m.conversation_id = $1 AND m.read_seq = head.seq - 1 AND m.user_id <> $2
+    FROM head JOIN conversation_members m ON m.conversation_id = $1 AND m.user_id <> $2
+        AND m.read_seq - m.read_changes = head.seq - head.changes - 1
     ON CONFLICT (dedup) DO NOTHING
 )
 SELECT $1 AS conversation_id, head.seq, $2 AS sender_id, $3 AS client_id, head.at, true AS fresh,
@@ -54,16 +55,16 @@ WITH incoming AS (
     UPDATE conversations c SET seq = c.seq + t.total, last_message_at = clock_timestamp()
     FROM totals t JOIN locked l ON l.id = t.conversation_id
     WHERE c.id = t.conversation_id
-    RETURNING c.id, c.seq - t.total AS seq_before, c.last_message_at AS at
+    RETURNING c.id, c.seq - t.total AS seq_before, c.changes, c.last_message_at AS at
 ), added AS (
     INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
     SELECT f.conversation_id, head.seq_before + f.nth, f.sender_id, f.client_id, f.body, head.at
     FROM fresh f JOIN head ON head.id = f.conversation_id
     RETURNING conversation_id, seq, sender_id, client_id, at
 ), senders_have_read AS (
-    -- Whoever speaks has read up to there, so that unread = seq - read_seq for everyone.
-    UPDATE conversation_members m SET read_seq = greatest(m.read_seq, a.seq), delivered_seq = greatest(m.delivered_seq, a.seq)
-    FROM (SELECT conversation_id, sender_id, max(seq) AS seq FROM added GROUP BY 1, 2) a
+    -- Whoever speaks has read up to there.
+    UPDATE conversation_members m SET read_seq = a.seq, read_changes = head.changes, delivered_seq = a.seq
+    FROM (SELECT conversation_id, sender_id, max(seq) AS seq FROM added GROUP BY 1, 2) a JOIN head ON head.id = a.conversation_id
     WHERE m.conversation_id = a.conversation_id AND m.user_id = a.sender_id
 ), reminders AS (
     -- One job per member and unread streak: only the message that starts the streak makes it.
@@ -72,7 +73,8 @@ WITH incoming AS (
            jsonb_build_object('kind', $5::text, 'conversation', m.conversation_id, 'user', m.user_id, 'seq', head.seq_before + 1),
            head.at + make_interval(secs => $6::float8), $7::int,
            'unread:' || m.conversation_id || ':' || m.user_id || ':' || m.read_seq
-    FROM conversation_members m JOIN head ON m.conversation_id = head.id AND m.read_seq = head.seq_before
+    FROM conversation_members m JOIN head ON m.conversation_id = head.id
+        AND m.read_seq - m.read_changes = head.seq_before - head.changes
     WHERE NOT EXISTS (SELECT FROM added a WHERE a.conversation_id = m.conversation_id AND a.sender_id = m.user_id)
     ON CONFLICT (dedup) DO NOTHING
 )
@@ -88,22 +90,23 @@ ORDER BY conversation_id, seq;
 -- (no reader given) makes nobody unread who had read everything before it.
 WITH head AS (
     UPDATE conversations SET seq = seq + 1, last_message_at = clock_timestamp() WHERE id = $1::uuid
-    RETURNING seq, last_message_at AS at
+    RETURNING seq, changes, last_message_at AS at
 ), added AS (
     INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
     SELECT $1, head.seq, $2::uuid, uuidv7(), $3::json, head.at FROM head
 ), has_read AS (
-    UPDATE conversation_members m SET read_seq = head.seq, delivered_seq = head.seq
+    UPDATE conversation_members m SET read_seq = head.seq, read_changes = head.changes, delivered_seq = head.seq
     FROM head
     WHERE m.conversation_id = $1
-      AND (m.user_id = $4::uuid OR ($4::uuid IS NULL AND m.read_seq = head.seq - 1))
+      AND (m.user_id = $4::uuid OR ($4::uuid IS NULL AND m.read_seq - m.read_changes = head.seq - head.changes - 1))
 ), reminders AS (
     INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
     SELECT $5::text, jsonb_build_object('kind', $5::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq),
            head.at + make_interval(secs => $6::float8), $7::int,
            'unread:' || $1 || ':' || m.user_id || ':' || m.read_seq
     FROM conversation_members m, head
-    WHERE m.conversation_id = $1 AND m.read_seq = head.seq - 1 AND m.user_id <> $4::uuid
+    WHERE m.conversation_id = $1 AND m.user_id <> $4::uuid
+      AND m.read_seq - m.read_changes = head.seq - head.changes - 1
     ON CONFLICT (dedup) DO NOTHING
 )
 SELECT head.seq, head.at, e.epoch FROM head, log_epoch e;
@@ -121,10 +124,10 @@ SELECT id FROM conversations WHERE dedup = $1::text;
 
 -- name: insert_members
 -- The buyer and the shop's team, as it is now.
-INSERT INTO conversation_members (conversation_id, user_id)
-SELECT $1::uuid, $2::uuid
-UNION
-SELECT $1::uuid, user_id FROM shop_members WHERE shop_id = $3::uuid
+INSERT INTO conversation_members (conversation_id, user_id, role)
+SELECT $1::uuid, $2::uuid, 'buyer'
+UNION ALL
+SELECT $1::uuid, user_id, 'shop' FROM shop_members WHERE shop_id = $3::uuid AND user_id <> $2
 ON CONFLICT DO NOTHING
 RETURNING user_id;
 
@@ -134,21 +137,25 @@ SELECT true FROM conversation_members WHERE conversation_id = $1::uuid AND user_
 
 -- name: read_members
 -- A conversation's members with their cursors.
-SELECT m.user_id, u.display_name, m.read_seq, m.delivered_seq, u.last_seen_at
+SELECT m.user_id, u.display_name, m.role, m.read_seq, m.delivered_seq, u.last_seen_at
 FROM conversation_members m JOIN users u ON u.id = m.user_id
 WHERE m.conversation_id = $1::uuid ORDER BY m.joined_at, m.user_id;
 
 -- name: list_conversations
 -- A user's conversations, the most recently active first, after one of them; or a single one.
 SELECT c.id, c.shop_id, s.name AS shop_name, c.buyer_id, b.display_name AS buyer_name,
-       c.subject_kind, c.subject_id, c.seq, m.read_seq, c.seq - m.read_seq AS unread,
+       c.subject_kind, c.subject_id, c.seq, m.read_seq, (c.seq - c.changes) - (m.read_seq - m.read_changes) AS unread,
        coalesce(c.last_message_at, c.created_at) AS active_at,
-       coalesce(last.body, 'null'::json) AS last_message, p.title AS subject_title
+       coalesce(
+           -- As it reads now.
+           (SELECT coalesce(last.revised, last.body) FROM messages last WHERE last.conversation_id = c.id ORDER BY last.seq DESC LIMIT 1),
+           'null'::json
+       ) AS last_message,
+       p.title AS subject_title
 FROM conversation_members m
 JOIN conversations c ON c.id = m.conversation_id
 JOIN shops s ON s.id = c.shop_id
 JOIN users b ON b.id = c.buyer_id
-LEFT JOIN messages last ON last.conversation_id = c.id AND last.seq = c.seq
 LEFT JOIN products p ON c.subject_kind = 'product' AND p.id = c.subject_id
 WHERE m.user_id = $1::uuid
   AND ($2::uuid IS NULL OR (coalesce(c.last_message_at, c.created_at), c.id) <
@@ -157,20 +164,28 @@ WHERE m.user_id = $1::uuid
 ORDER BY active_at DESC, c.id DESC
 LIMIT $4::int;
 
--- name: read_history
--- Messages before a sequence number, newest first.
-SELECT seq, at, body FROM messages
-WHERE conversation_id = $1::uuid AND seq < $2::bigint ORDER BY seq DESC LIMIT $3::int;
-
 -- name: move_cursors
 -- Move members' cursors forward, never back and never past the log's head; returns those that moved.
 UPDATE conversation_members m
-SET read_seq = greatest(m.read_seq, least(w.read_seq, c.seq)),
-    delivered_seq = greatest(m.delivered_seq, least(greatest(w.read_seq, w.delivered_seq), c.seq))
-FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS w (user_id, read_seq, delivered_seq), conversations c
-WHERE m.conversation_id = $1::uuid AND c.id = $1 AND m.user_id = w.user_id
-  AND (least(w.read_seq, c.seq) > m.read_seq OR least(greatest(w.read_seq, w.delivered_seq), c.seq) > m.delivered_seq)
-RETURNING m.user_id, m.read_seq, m.delivered_seq, c.seq AS head_seq;
+SET read_seq = greatest(m.read_seq, w.read_to),
+    read_changes = CASE WHEN w.read_to > m.read_seq THEN w.changes ELSE m.read_changes END,
+    delivered_seq = greatest(m.delivered_seq, w.delivered_to)
+FROM (
+    SELECT cut.*,
+        -- A change up to there carries how many there were.
+        coalesce((
+            SELECT n.nth FROM conversation_changes n
+            WHERE n.conversation_id = $1 AND n.seq <= cut.read_to ORDER BY n.seq DESC LIMIT 1
+        ), 0) AS changes
+    FROM (
+        SELECT i.user_id, least(i.read_seq, c.seq) AS read_to, least(greatest(i.read_seq, i.delivered_seq), c.seq) AS delivered_to,
+            c.seq AS head_seq, c.seq - c.changes AS messages
+        FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS i (user_id, read_seq, delivered_seq), conversations c
+        WHERE c.id = $1::uuid
+    ) cut
+) w
+WHERE m.conversation_id = $1 AND m.user_id = w.user_id AND (w.read_to > m.read_seq OR w.delivered_to > m.delivered_seq)
+RETURNING m.user_id, m.read_seq, m.delivered_seq, w.head_seq, w.messages - (m.read_seq - m.read_changes) AS unread;
 
 -- name: is_open_shop
 -- Whether a shop trades, so that one may write to it.
@@ -187,6 +202,6 @@ SELECT buyer_id, shop_id FROM orders WHERE id = $1::uuid;
 -- name: read_unread
 -- How much of some conversations each member has not read. Behind a sub-select their number is no reason to plan this
 -- anew each time.
-SELECT m.conversation_id, m.user_id, c.seq AS head_seq, c.seq - m.read_seq AS unread
+SELECT m.conversation_id, m.user_id, c.seq AS head_seq, (c.seq - c.changes) - (m.read_seq - m.read_changes) AS unread
 FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
 WHERE m.conversation_id = ANY (ARRAY(SELECT unnest($1::uuid[])));

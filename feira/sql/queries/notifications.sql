@@ -64,11 +64,13 @@ SELECT user_id FROM shop_members WHERE shop_id = $1::uuid ORDER BY user_id;
 
 -- name: read_unread
 -- How far a member is behind in a conversation, and who spoke last; the shop speaks under its own name.
-SELECT m.read_seq, c.seq, c.shop_id, last.sender_id,
+SELECT m.read_seq, (c.seq - c.changes) - (m.read_seq - m.read_changes) AS count, c.shop_id, last.sender_id,
     CASE WHEN last.sender_id = c.buyer_id THEN u.display_name ELSE s.name END AS sender_name
 FROM conversation_members m
 JOIN conversations c ON c.id = m.conversation_id
 JOIN shops s ON s.id = c.shop_id
-JOIN messages last ON last.conversation_id = c.id AND last.seq = c.seq
+CROSS JOIN LATERAL (
+    SELECT l.sender_id FROM messages l WHERE l.conversation_id = c.id ORDER BY l.seq DESC LIMIT 1
+) last
 JOIN users u ON u.id = last.sender_id
 WHERE m.conversation_id = $1::uuid AND m.user_id = $2::uuid;

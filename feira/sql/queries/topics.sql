@@ -32,5 +32,10 @@ SELECT 'conversation:' || c.id, c.seq, e.epoch FROM log_epoch e, conversations c
 SELECT seq, at, body FROM topic_events WHERE topic = $1::text AND seq > $2::bigint ORDER BY seq LIMIT $3::int;
 
 -- name: read_messages
--- The same for a conversation, whose log is its messages.
-SELECT seq, at, body FROM messages WHERE conversation_id = $1::uuid AND seq > $2::bigint ORDER BY seq LIMIT $3::int;
+-- The same for a conversation, whose log is its messages and its changes.
+SELECT seq, at, body FROM (
+    (SELECT seq, at, body FROM messages WHERE conversation_id = $1::uuid AND seq > $2::bigint ORDER BY seq LIMIT $3::int)
+    UNION ALL
+    (SELECT seq, at, body FROM conversation_changes WHERE conversation_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
+) log
+ORDER BY seq LIMIT $3;

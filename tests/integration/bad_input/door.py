@@ -16,7 +16,7 @@ from yarl import URL
 from feira.http.endpoint import Endpoint
 from feira.http.routes import ENDPOINTS
 from tests.integration.cast import Cast, Part, address_of
-from tests.integration.sound_requests import bodies
+from tests.integration.sound_requests import QUERIES, bodies
 
 AT_ONCE: Final = 6
 JSON: Final = {"Content-Type": "application/json"}
@@ -82,6 +82,7 @@ class Door:
         headers: Mapping[str, str] | None = None,
     ) -> Sent:
         address = path or address_of(endpoint.path, self.cast.ids)
+        query = query or QUERIES.get(name_of(endpoint), "")
         url = URL(f"{self.origin}{address}{query}", encoded=True)
         sent = self.cast.headers(part_for(endpoint)) | (JSON if body is not None else {})
         if body is None and name_of(endpoint) in self.bodies:

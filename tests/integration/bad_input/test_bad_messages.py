@@ -37,6 +37,10 @@ class Room:
     def topic(self) -> str:
         return f"conversation:{self.cast.ids['conversation']}"
 
+    @property
+    def message(self) -> int:
+        return int(self.cast.ids["message"])
+
     async def stored(self) -> int:
         async with self.cast.market.database.connection() as con:
             return await con.fetchval("SELECT count(*) FROM messages")
@@ -67,7 +71,32 @@ def sound_commands(room: Room) -> list[dict[str, Any]]:
         {"connect": {"token": "x", "resume": {room.topic: {"seq": 1, "epoch": "e"}}}},
         {"subscribe": {"topic": room.topic, "seq": 1, "epoch": "e"}},
         {"unsubscribe": {"topic": room.topic}},
-        {"send": {"topic": room.topic, "client_id": str(uuid4()), "text": "Bom dia"}},
+        {
+            "send": {
+                "topic": room.topic,
+                "client_id": str(uuid4()),
+                "text": "Bom dia",
+                "reply_to": room.message,
+            }
+        },
+        {
+            "edit": {
+                "topic": room.topic,
+                "message": room.message,
+                "client_id": str(uuid4()),
+                "text": "Boa tarde",
+            }
+        },
+        {
+            "react": {
+                "topic": room.topic,
+                "message": room.message,
+                "client_id": str(uuid4()),
+                "emoji": "👍",
+                "remove": True,
+            }
+        },
+        {"delete": {"topic": room.topic, "message": room.message}},
         {"read": {"topic": room.topic, "seq": 1}},
         {"delivered": {"topic": room.topic, "seq": 1}},
         {"typing": {"topic": room.topic}},

@@ -74,7 +74,7 @@ async def test_messages_are_dated_by_the_database_and_ordered_by_arrival(door: D
     history = await door.send(
         endpoint_of("GET /v1/conversations/{conversation}/messages"), "history"
     )
-    items = msgspec.json.decode(history.body)["items"]
+    items = msgspec.json.decode(history.body)["items"][-3:]
     assert [item["body"]["client_id"] for item in items] == [LAST, FIRST, str(UUID(int=0))]
     for item in items:
         assert started <= datetime.fromisoformat(item["at"]) <= ended
