@@ -16,9 +16,10 @@ from feira.platform.runtime.tasks import TaskOwner
 from feira.services.market import Market
 from feira.ws import handshake, metrics
 from feira.ws.close_codes import CloseCode
-from feira.ws.connection import Connection, Turn
+from feira.ws.connection import Connection
 from feira.ws.limits import DEFAULT_LIMITS, SocketLimits, UserRates
 from feira.ws.session import Session
+from feira.ws.turn import Turn
 
 log = structlog.get_logger("feira.ws")
 

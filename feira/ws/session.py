@@ -31,8 +31,8 @@ from feira.services.watching import require_watch
 from feira.ws import metrics
 from feira.ws.close_codes import CloseCode
 from feira.ws.commands import Commands, conversation_of, rate_limited
-from feira.ws.connection import Connection
 from feira.ws.limits import REFUSALS_MAX, TokenBucket
+from feira.ws.line import Line
 from feira.ws.protocol import (
     Connect,
     Incoming,
@@ -67,7 +67,7 @@ _REFUSED: Final = {
 class Session:
     """A `topic.Watcher` and an `inbox.SessionHolder`."""
 
-    def __init__(self, server: SocketServer, connection: Connection) -> None:
+    def __init__(self, server: SocketServer, connection: Line) -> None:
         self._server = server
         self._node = server.node
         self._market = server.market

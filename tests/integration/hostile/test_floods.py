@@ -8,8 +8,8 @@ from typing import Final
 
 from feira.platform.runtime.config import Config
 from feira.ws.close_codes import CloseCode
-from feira.ws.connection import FRAME_BYTES_AIM
 from feira.ws.limits import DEFAULT_LIMITS, SocketLimits
+from feira.ws.line import FRAME_BYTES_AIM
 from tests.integration.hostile.scene import Scene, held_bytes, scene_on
 from tests.raw_socket import CONTINUATION, PING, PONG, TEXT, RawSocket, frame, text
 

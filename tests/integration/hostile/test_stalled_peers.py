@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 from feira.actors.frames import PushFrames
 from feira.platform.runtime.config import Config
 from feira.ws.close_codes import CloseCode
-from feira.ws.connection import FRAME_BYTES_AIM
 from feira.ws.limits import SocketLimits
+from feira.ws.line import FRAME_BYTES_AIM
 from feira.ws.session import Session
 from tests.integration.hostile.scene import PATIENCE_S, held_bytes, scene_on
 from tests.integration.live import eventually
