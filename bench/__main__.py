@@ -1,4 +1,4 @@
-"""`python -m bench [startup|chat|checkout|idle ...] [--write] [--quick]`: measure, and print what came out."""
+"""`python -m bench [startup|chat|checkout|idle|bus ...] [--write] [--quick]`: measure, and print what came out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 import uvloop
 
-from bench import chat, checkout, idle, startup
+from bench import bus, chat, checkout, idle, startup
 from bench.report import Figure, render, write_section
 
 Measurement = Callable[[], Coroutine[None, None, Figure]]
@@ -19,12 +19,14 @@ FULL: Final[dict[str, Measurement]] = {
     "chat": lambda: chat.measure(chat.ChatSizes()),
     "checkout": lambda: checkout.measure(checkout.CheckoutSizes()),
     "idle": lambda: idle.measure(idle.IdleSizes()),
+    "bus": lambda: bus.measure(bus.BusSizes()),
 }
 QUICK: Final[dict[str, Measurement]] = {
     "startup": lambda: startup.measure(startup.SMALL),
     "chat": lambda: chat.measure(chat.SMALL),
     "checkout": lambda: checkout.measure(checkout.SMALL),
     "idle": lambda: idle.measure(idle.SMALL),
+    "bus": lambda: bus.measure(bus.SMALL),
 }
 
 

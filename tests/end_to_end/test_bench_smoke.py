@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import chat, checkout, idle
+from bench import bus, chat, checkout, idle
 from bench.checkout_goods import cart_of
 from bench.live import scenario_rooms
 from bench.live.bench import Bench, Sizes
@@ -57,6 +57,12 @@ async def test_idle_sockets_stay_open_and_are_weighed(bench_config: Config) -> N
         sample = await idle.sample_on(stage, idle.SMALL)
     require_whole(idle.figure_of([sample], idle.SMALL))
     assert sample.rss_before_mib > 0
+
+
+async def test_the_bus_is_compared_with_redis_py(redis_url: str) -> None:
+    figure = await bus.measure_on(redis_url, bus.SMALL)
+    require_whole(figure)
+    assert all(line.median > 0 for line in figure.lines)
 
 
 async def test_the_service_and_pgbench_make_the_same_checkouts(bench_config: Config) -> None:

@@ -44,6 +44,10 @@ class Owners:
         self._doubted = asyncio.Event()
 
     @property
+    def partitions(self) -> int:
+        return len(self._slots)
+
+    @property
     def is_known(self) -> bool:
         """Whether every partition has an owner."""
         return None not in self._owners

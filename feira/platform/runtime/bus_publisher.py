@@ -50,7 +50,11 @@ class PublishLink(Link):
 
     def put(self, message: Message) -> None:
         self._outbox.append(message)
-        self._filled.set()
+        if len(self._outbox) == 1:
+            self._filled.set()
+
+    def __len__(self) -> int:
+        return len(self._in_flight) + len(self._outbox)
 
     @property
     def unanswered(self) -> list[Message]:
@@ -101,15 +105,16 @@ class Publisher:
     def __init__(self, owners: Owners) -> None:
         self._owners = owners
         self._links = Links(owners, lambda address: PublishLink(self, owners, address))
+        self._routes: list[PublishLink | None] = [None] * owners.partitions
         self._ownerless: deque[Message] = deque(maxlen=OUTBOX_MAX)
         owners.listen(self._moved)
 
     def __len__(self) -> int:
         """How many messages wait."""
-        return len(self._ownerless) + sum(len(link.unanswered) for link in self._links)
+        return len(self._ownerless) + sum(map(len, self._links))
 
     def put(self, message: Message) -> None:
-        link = self._links.to(message.partition)
+        link = self._routes[message.partition]
         if link is None:
             self._ownerless.append(message)
         else:
@@ -119,8 +124,10 @@ class Publisher:
         await self._links.close()
 
     def _moved(self, partitions: list[int]) -> None:
-        del partitions  # What waits for a former owner comes back with MOVED.
         closed = self._links.match()
+        for partition in partitions:
+            # What waits at the former owner comes back with MOVED.
+            self._routes[partition] = self._links.to(partition)
         waiting = [*self._ownerless, *(message for link in closed for message in link.unanswered)]
         self._ownerless.clear()
         for message in waiting:

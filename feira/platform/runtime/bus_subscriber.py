@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import hiredis
 import structlog
@@ -112,7 +112,7 @@ class Subscriber:
         self._links = Links(owners, lambda address: SubscribeLink(self, owners, address))
         self._channels: dict[bytes, Watched] = {}
         self._by_partition: dict[int, set[bytes]] = defaultdict(set)
-        self._confirmations: dict[bytes, asyncio.Future[None]] = {}
+        self._confirmations: dict[bytes, list[asyncio.Future[None]]] = {}
         self._gaps: set[bytes] = set()
         shard = b"s" if owners.is_sharded else b""
         self._message: Final = shard + b"message"
@@ -140,17 +140,18 @@ class Subscriber:
                 if link is None or not link.is_connected:
                     continue
                 link.change([channel], partition, listen=True)
-                self._confirmations[channel] = loop.create_future()
+                self._confirmations[channel] = []
             if channel in self._confirmations:
-                waiting[channel] = self._confirmations[channel]
+                waiting[channel] = loop.create_future()
+                self._confirmations[channel].append(waiting[channel])
         if not waiting:
             return
-        await asyncio.wait(waiting.values(), timeout=CONFIRM_TIMEOUT_S)
-        for channel, confirmed in waiting.items():
-            if not confirmed.done():
-                confirmed.set_result(None)
-                self._confirmations.pop(channel, None)
-                self._gaps.add(channel)
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+                for confirmed in waiting.values():
+                    await confirmed
+        except TimeoutError:
+            self._gaps |= waiting.keys() & self._confirmations.keys()
 
     def unwatch(self, topics: Iterable[str]) -> None:
         for topic in topics:
@@ -159,6 +160,7 @@ class Subscriber:
             if self._channels.pop(channel, None) is None:
                 continue
             self._by_partition[partition].discard(channel)
+            self._confirmations.pop(channel, None)
             self._gaps.discard(channel)
             if (link := self._links.to(partition)) is not None:
                 link.change([channel], partition, listen=False)
@@ -182,16 +184,19 @@ class Subscriber:
             RespError: the server refuses something that nobody can do anything about.
         """
         closed: list[str] = []
+        # Every message of every watched topic comes through here: nothing is done twice.
+        message, channels, receive = self._message, self._channels, self._receive
         for reply in replies:
             if not isinstance(reply, list):
                 self._answered(link, reply)
                 continue
-            kind, channel, *rest = cast("list[bytes]", reply)
-            watched = self._channels.get(channel)
+            pushed: list[bytes] = reply  # pyright: ignore[reportUnknownVariableType]
+            kind, channel = pushed[0], pushed[1]
+            watched = channels.get(channel)
             if watched is None:
                 continue
-            if kind == self._message:
-                self._receive(watched.topic, rest[0])
+            if kind == message:
+                receive(watched.topic, pushed[2])
             elif kind == self._subscribed:
                 if self._links.to(watched.partition) is link and self._confirmed(channel):
                     closed.append(watched.topic)
@@ -206,9 +211,9 @@ class Subscriber:
 
     def _confirmed(self, channel: bytes) -> bool:
         """Whether this ends a gap."""
-        confirmation = self._confirmations.pop(channel, None)
-        if confirmation is not None and not confirmation.done():
-            confirmation.set_result(None)
+        for waiting in self._confirmations.pop(channel, ()):
+            if not waiting.done():
+                waiting.set_result(None)
         if channel not in self._gaps:
             return False
         self._gaps.discard(channel)
