@@ -83,13 +83,7 @@ async def make_offer(
         if decide(before.state, ExpireOffer(), None, tx.now) != "expired":
             raise already_open(before.id)
         await end(tx, before, "expired", actor=None)
-    new = NewOffer(
-        goods=goods,
-        quantity=wanted.quantity,
-        unit_price_minor=wanted.unit_price_minor,
-        valid_s=wanted.valid_s,
-        address=address,
-    )
+    new = NewOffer(goods=goods, terms=wanted, address=address)
     row = await insert(tx, principal, party, new)
     await tell(tx, row, OfferMade(offer=row.offer, actor=principal.user_id))
     return _view(row, party.side, tx.now)
@@ -146,14 +140,7 @@ async def _counter(
     if party.side == "buyer" and address is None:
         raise address_needed()
     await end_quietly(tx, answered, "countered")
-    new = NewOffer(
-        goods=goods,
-        quantity=command.quantity,
-        unit_price_minor=command.unit_price_minor,
-        valid_s=command.valid_s,
-        address=address,
-        answers=answered.id,
-    )
+    new = NewOffer(goods=goods, terms=command, address=address, answers=answered.id)
     row = await insert(tx, principal, party, new)
     await tell(tx, row, OfferCountered(offer=row.offer, actor=principal.user_id))
     return _view(row, party.side, tx.now)

@@ -21,7 +21,7 @@ from feira.platform.domain.offer_events import (
     OfferMade,
     OfferWithdrawn,
 )
-from feira.platform.domain.offers import OfferStatus, OfferStep
+from feira.platform.domain.offers import CounterOffer, MakeOffer, OfferStatus, OfferStep
 from feira.platform.domain.permissions import Principal
 from feira.services.deals.access import Party
 from feira.services.deals.rows import SQL, OfferRow
@@ -49,12 +49,10 @@ _ENDINGS: Final[Mapping[OfferStatus, type[AnyOfferEvent]]] = {
 
 
 class NewOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """Terms that were found to be sound. `address` may be missing from a seller's."""
+    """An offer that was found to be sound. `address` may be missing from a seller's."""
 
     goods: SellableVariant
-    quantity: int
-    unit_price_minor: int
-    valid_s: int
+    terms: MakeOffer | CounterOffer
     address: ShippingAddress | None
     answers: OfferId | None = None
 
@@ -65,7 +63,7 @@ async def insert(tx: Tx, principal: Principal, party: Party, new: NewOffer) -> O
     Raises:
         Conflict: `offer.already_open`: another one for the same thing was put there this very moment.
     """
-    goods = new.goods
+    goods, terms = new.goods, new.terms
     made: UUID | None = await tx.con.fetchval(
         SQL["insert_offer"],
         party.conversation,
@@ -76,11 +74,11 @@ async def insert(tx: Tx, principal: Principal, party: Party, new: NewOffer) -> O
         goods.variant_id,
         goods.title,
         goods.options,
-        new.quantity,
-        new.unit_price_minor,
+        terms.quantity,
+        terms.unit_price_minor,
         goods.currency,
         new.address,
-        tx.now + timedelta(seconds=new.valid_s),
+        tx.now + timedelta(seconds=terms.valid_s),
         tx.now,
     )
     if made is None:
