@@ -24,17 +24,22 @@ async def buy(database: Database, config: Config, number: int) -> CheckedOut:
     wanted = CheckOut(
         address_id=AddressId(buyer), expected_total_minor=LINES * QUANTITY * PRICE_MINOR
     )
-    principal = Principal(
-        user_id=UserId(buyer),
-        session_id=SessionId(UUID(int=0)),
-        display_name="Bench",
-        roles=_ROLES,
-    )
+    principal = buyer_of(number)
 
     async def work(tx: Tx) -> CheckedOut:
         return await check_out(tx, config, principal, wanted)
 
     return await database.transact(work)
+
+
+def buyer_of(number: int) -> Principal:
+    """Whose the cart of one number is."""
+    return Principal(
+        user_id=UserId(bench_id(BUYERS_FROM + number)),
+        session_id=SessionId(UUID(int=0)),
+        display_name="Bench",
+        roles=_ROLES,
+    )
 
 
 class ServiceRun:

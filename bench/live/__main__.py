@@ -13,7 +13,16 @@ from typing import Any, Final, cast
 import msgspec
 import uvloop
 
-from bench.live import scenario_broadcast, scenario_persisted, scenario_rooms
+from bench.live import (
+    scenario_broadcast,
+    scenario_idle,
+    scenario_killed,
+    scenario_light,
+    scenario_orders,
+    scenario_persisted,
+    scenario_rooms,
+    scenario_stalled,
+)
 from bench.live.bench import Bench, Sizes
 from bench.live.cores import SERVER_CORES, children_on
 from bench.live.kit import Kit, Unobtainable
@@ -33,6 +42,11 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "rooms": scenario_rooms.measure,
     "broadcast": scenario_broadcast.measure,
     "persisted": scenario_persisted.measure,
+    "light": scenario_light.measure,
+    "orders": scenario_orders.measure,
+    "killed": scenario_killed.measure,
+    "stalled": scenario_stalled.measure,
+    "idle": scenario_idle.measure,
 }
 PEERS: Final[dict[str, Callable[[], Peer]]] = {
     "feira": Feira,

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -72,6 +73,13 @@ class Back(msgspec.Struct, frozen=True, tag_field="event", tag="back"):
     at_ns: int
 
 
+class Noticed(msgspec.Struct, frozen=True, tag_field="event", tag="noticed"):
+    """A client was told of something that happened, by the monotonic clock."""
+
+    id: UUID
+    at_ns: int
+
+
 class Begin(msgspec.Struct, frozen=True, tag_field="event", tag="begin"):
     """What is measured begins."""
 
@@ -124,8 +132,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="
             )
 
 
-Event = Ready | Back | Begin | End | Result
-_T = TypeVar("_T", Ready, Back, Begin, End, Result)
+Event = Ready | Back | Noticed | Begin | End | Result
+_T = TypeVar("_T", Ready, Back, Noticed, Begin, End, Result)
 
 
 class LoadClient:
@@ -133,6 +141,7 @@ class LoadClient:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self._unheard: list[Event] = []
 
     async def run(self, run: Run, at_edge: Callable[[], None] = lambda: None) -> Result:
         """Carry out a run; `at_edge` is called when what is measured begins, and when it ends."""
@@ -157,20 +166,26 @@ class LoadClient:
         self._process.stdin.write(f"{command}\n".encode())
 
     async def hear(self, kind: type[_T], *, within_s: float) -> _T:
-        """Wait for the next thing it says, which is of this kind.
+        """Wait for the next thing of this kind; others wait until somebody wants to hear them.
 
         Raises:
             RuntimeError: it ended instead; why stands on stderr.
         """
-        assert self._process.stdout is not None
+        for event in self._unheard:
+            if isinstance(event, kind):
+                self._unheard.remove(event)
+                return event
         async with asyncio.timeout(within_s):
-            line = await self._process.stdout.readline()
+            while not isinstance(event := await self._next(), kind):
+                self._unheard.append(event)
+        return event
+
+    async def _next(self) -> Event:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the load client ended with exit code {await self._process.wait()}")
-        event: Event = msgspec.json.decode(line, type=Event)
-        if not isinstance(event, kind):
-            raise TypeError(f"expected {kind.__name__}: {event}")
-        return event
+        return msgspec.json.decode(line, type=Event)
 
 
 @asynccontextmanager

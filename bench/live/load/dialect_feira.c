@@ -36,8 +36,9 @@ static void event(struct connection *c, char *line, size_t size) {
         fail("%s: event %llu came after %llu", c->topic, (unsigned long long)number,
              (unsigned long long)c->topic_seq);
     c->topic_seq = number;
-    char *tag = find(line, size, "\"client_id\":\"");
+    char *tag = find(line, size, "\"client_id\":\""), *order = find(line, size, "\"order\":\"");
     if (tag) delivered(c, tag + 13);
+    else if (order) noticed(order + 9);
 }
 
 /* Where the topic stands, and what was missed: the same body in the answers to connect and subscribe. */
@@ -60,7 +61,11 @@ static void subscribed(struct connection *c, char *body, size_t size) {
 
 static void answered(struct connection *c, char *line, size_t size) {
     uint32_t id = strtoul(line + 6, NULL, 10);
-    if (find(line, size, "\"error\":{")) fail("refused: %.*s", (int)size, line);
+    if (find(line, size, "\"error\":{")) {
+        /* A server that takes nobody in right now says so and closes: the close decides. */
+        if (id < FIRST_SEND_ID && find(line, size, "\"retryable\":true")) return;
+        fail("refused: %.*s", (int)size, line);
+    }
     if (id >= FIRST_SEND_ID) {
         acknowledged(c, id - FIRST_SEND_ID);
         return;

@@ -82,6 +82,7 @@ void come_back_to(int port); /* whoever loses the connection opens another there
 void joined(struct connection *);
 void delivered(struct connection *, const char *tag);
 void acknowledged(struct connection *, uint32_t number);
+void noticed(const char *id); /* something else that has happened, by its UUID */
 
 /* workload.c */
 struct run {

@@ -13,8 +13,8 @@
 #include "load.h"
 
 enum { OPENING_MAX = 64, READ_SIZE = 1 << 18, PATH_MAX_SIZE = 1024 };
-/* Coming back: at a random moment within the first window, which doubles after each failure. */
-static const uint64_t BACK_WITHIN_NS = 500 * 1000 * 1000ull;
+/* Coming back, as clients should: at a random moment within a second, all on their own. */
+static const uint64_t BACK_WITHIN_NS = 1000 * 1000 * 1000ull;
 
 static int epoll_fd;
 static uint32_t opening_count;
@@ -50,7 +50,9 @@ static void open_socket(struct connection *c) {
 
 void sockets_open_due(uint64_t now) {
     if (ready_count + opening_count == connection_count) return;
-    for (uint32_t i = 0; i < connection_count && opening_count < OPENING_MAX; i++)
+    /* At the start they queue up; those who come back know nothing of each other. */
+    uint32_t at_once = back_at_port ? connection_count : OPENING_MAX;
+    for (uint32_t i = 0; i < connection_count && opening_count < at_once; i++)
         if (connections[i].state == CLOSED && connections[i].opens_at <= now) open_socket(&connections[i]);
 }
 
@@ -86,6 +88,7 @@ void joined(struct connection *c) {
 }
 
 void stall(struct connection *c) {
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &(int){1}, sizeof(int));
     watch(c, EPOLL_CTL_DEL, 0);
     c->state = STALLED;
 }
@@ -140,10 +143,7 @@ static void handle(struct connection *c, struct frame *frame) {
     case OP_PONG:
         break;
     case OP_CLOSE:
-        if (!back_at_port)
-            fail("connection %u was closed: %d %.*s", c->index,
-                 frame->size >= 2 ? frame->payload[0] << 8 | frame->payload[1] : 0,
-                 frame->size >= 2 ? (int)frame->size - 2 : 0, frame->payload + 2);
+        lost(c, frame->size > 2 ? (char *)frame->payload + 2 : "a close frame");
         break;
     default:
         fail("a frame of an unknown kind: %d", frame->opcode);
@@ -154,7 +154,10 @@ static void handle(struct connection *c, struct frame *frame) {
 static size_t upgraded(struct connection *c, uint8_t *data, size_t size) {
     char *end = find((char *)data, size, "\r\n\r\n");
     if (!end) return 0;
-    if (!find((char *)data, size < 16 ? size : 16, " 101 ")) fail("no upgrade: %.*s", (int)size, data);
+    if (!find((char *)data, size < 16 ? size : 16, " 101 ")) {
+        lost(c, "no upgrade");
+        return 0;
+    }
     c->state = JOINING;
     dialect->opened(c);
     return end + 4 - (char *)data;
@@ -173,7 +176,7 @@ static void read_some(struct connection *c) {
     size += got;
     size_t at = c->state == UPGRADING ? upgraded(c, data, size) : 0;
     struct frame frame;
-    for (size_t taken; c->state != UPGRADING && (taken = frame_parse(data + at, size - at, &frame)); at += taken) {
+    for (size_t taken; c->state > UPGRADING && (taken = frame_parse(data + at, size - at, &frame)); at += taken) {
         uint8_t *end = frame.payload + frame.size, behind = *end;
         *end = 0;
         handle(c, &frame);

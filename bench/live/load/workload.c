@@ -176,6 +176,11 @@ void delivered(struct connection *c, const char *tag) {
     arrived(sender, slot);
 }
 
+void noticed(const char *id) {
+    printf("{\"event\":\"noticed\",\"id\":\"%.36s\",\"at_ns\":%llu}\n", id, (unsigned long long)now_ns());
+    fflush(stdout);
+}
+
 void run_start(struct run wanted) {
     uint64_t now = now_ns();
     run = wanted;

@@ -13,7 +13,7 @@ from bench.live.kit import Kit
 from bench.live.load.client import Dialect, Seat
 from bench.live.peers.peer import Rooms, Running
 from bench.stage import free_port, make_principal, make_shop, run_server
-from feira.app import Ground, open_ground
+from feira.app import SOCKET_PATH, Ground, open_ground
 from feira.platform.domain.ids import ConversationId, ShopId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import conversation_topic
@@ -55,16 +55,16 @@ class Feira:
                 topics = await _furnish(ground, rooms)
             seats = [
                 Seat(
-                    port=configs[member % rooms.nodes].port,
+                    port=configs[rooms.node_of(member)].port,
                     room=room,
-                    path="/v1/socket",
+                    path=SOCKET_PATH,
                     credential=person.token,
                     topic=topic,
                 )
                 for room, (topic, people) in enumerate(topics)
                 for member, person in enumerate(people)
             ]
-            yield Running(seats=seats, nodes=nodes)
+            yield Running(seats=seats, nodes=nodes, ports=[config.port for config in configs])
 
 
 def on_port(stores: Config, port: int) -> Config:

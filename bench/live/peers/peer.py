@@ -25,15 +25,20 @@ _OUTPUT_LINES = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rooms:
-    """`count` rooms of `members` each, on as many nodes."""
+    """`count` rooms of `members` each, on as many nodes: spread over them, or all on the first."""
 
     count: int
     members: int
     nodes: int = 1
+    are_spread: bool = True
 
     @property
     def seats(self) -> int:
         return self.count * self.members
+
+    def node_of(self, member: int) -> int:
+        """Where a room's member sits."""
+        return member % self.nodes if self.are_spread else 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +47,7 @@ class Running:
 
     seats: list[Seat]
     nodes: list[Child]
+    ports: list[int]
 
     @property
     def pids(self) -> list[int]:
@@ -106,7 +112,7 @@ class Program(ABC):
                 )
                 for port in ports
             ]
-            yield Running(seats=seats_by_room(rooms, ports, self.path), nodes=nodes)
+            yield Running(seats=seats_by_room(rooms, ports, self.path), nodes=nodes, ports=ports)
 
 
 @asynccontextmanager
@@ -141,9 +147,9 @@ async def _listens(port: int) -> bool:
 
 
 def seats_by_room(rooms: Rooms, ports: Sequence[int], path: str) -> list[Seat]:
-    """Seats at a path with the room's number in it; the members of a room are spread over all nodes."""
+    """Seats at a path with the room's number in it."""
     return [
-        Seat(port=ports[member % len(ports)], room=room, path=path.format(room=room))
+        Seat(port=ports[rooms.node_of(member)], room=room, path=path.format(room=room))
         for room in range(rooms.count)
         for member in range(rooms.members)
     ]
