@@ -35,6 +35,7 @@ from bench.live.peers.python import Channels, Naive, PythonSocketIo
 from bench.live.report import Comparison, render, write_chart
 from bench.report import write_section
 from bench.stage import allow_many_sockets, open_servers
+from feira.platform.runtime.telemetry import configure_logging
 
 Scenario = Callable[[Bench], Coroutine[Any, Any, Comparison]]
 
@@ -101,6 +102,9 @@ def main() -> int:
             if getattr(args, field) is not None
         }
     )
+
+    # Results alone are for the standard output.
+    configure_logging("warning", "console")
 
     def done(section: str, comparison: Comparison) -> None:
         print(section, flush=True)

@@ -24,8 +24,10 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     members: int = 10
     window: int = 4
     seconds: float = 4.0
-    warm_up_s: float = 1.5
+    warm_up_s: float = 1.0
     repetitions: int = 3
+    nodes: int = 2
+    """At most so many of one server, with Valkey between."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,10 @@ class Bench:
     folder: Path
     peers: Sequence[Peer]
     sizes: Sizes
+
+    def nodes_of(self, peer: Peer) -> range:
+        """As how many nodes a peer is measured, one after the other."""
+        return range(1, 1 + (self.sizes.nodes if peer.can_cluster else 1))
 
     def peers_named(self, names: Sequence[str]) -> list[Peer]:
         """Return those of them that are measured this time."""

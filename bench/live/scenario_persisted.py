@@ -19,7 +19,7 @@ async def measure(bench: Bench) -> Comparison:
     for peer in bench.peers:
         if not peer.keeps:
             continue
-        for nodes in (1, 2) if peer.can_cluster else (1,):
+        for nodes in bench.nodes_of(peer):
             rooms = Rooms(count=sizes.connections, members=_MEMBERS, nodes=nodes)
             label = peer.name if nodes == 1 else f"{peer.name}, {nodes} nodes"
             async with open_peer(bench, peer, rooms, ALL_CORES) as (running, load):

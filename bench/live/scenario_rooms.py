@@ -43,7 +43,7 @@ async def measure(bench: Bench) -> Comparison:
     """Measure every peer alone and, where it can, as two nodes with Valkey between."""
     measured: list[Measured] = []
     for peer in bench.peers:
-        for nodes in (1, 2) if peer.can_cluster else (1,):
+        for nodes in bench.nodes_of(peer):
             one = Measured(peer=peer, nodes=nodes)
             await measure_peer(bench, one)
             measured.append(one)

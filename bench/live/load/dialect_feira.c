@@ -9,6 +9,7 @@ enum { CONNECT_ID = 1, SUBSCRIBE_ID = 2, FIRST_SEND_ID = 10 };
 enum { CONNECT_MAX = 8192 };
 
 static void opened(struct connection *c) {
+    c->early_size = 0;
     char text[CONNECT_MAX];
     int size;
     if (c->topic_epoch[0])
@@ -41,30 +42,51 @@ static void event(struct connection *c, char *line, size_t size) {
     else if (order) noticed(order + 9);
 }
 
+static void keep_for_later(struct connection *c, const char *line, size_t size) {
+    c->early = realloc(c->early, c->early_size + size + 1);
+    memcpy(c->early + c->early_size, line, size);
+    c->early_size += size;
+    c->early[c->early_size++] = '\n';
+}
+
+static void catch_up(struct connection *c) {
+    char *line = c->early, *end = line + c->early_size;
+    for (char *line_end; line < end; line = line_end + 1) {
+        line_end = memchr(line, '\n', end - line);
+        char *seq = find(line, line_end - line, "\"seq\":");
+        /* The answer may be younger than what was pushed before it. */
+        if (seq && strtoull(seq + 6, NULL, 10) > c->topic_seq) event(c, line, line_end - line);
+    }
+    c->early_size = 0;
+}
+
 /* Where the topic stands, and what was missed: the same body in the answers to connect and subscribe. */
 static void subscribed(struct connection *c, char *body, size_t size) {
     char *end = body + size, *epoch = find(body, size, "\"epoch\":\""), *at = find(body, size, "\"seq\":");
     if (!epoch || !at || !find(body, size, "\"recovered\":true")) fail("not resumed: %.*s", (int)size, body);
+    uint64_t seq = strtoull(at + 6, NULL, 10);
     bool resumes = c->topic_epoch[0];
     snprintf(c->topic_epoch, sizeof c->topic_epoch, "%.*s", (int)strcspn(epoch + 9, "\""), epoch + 9);
-    if (!resumes) c->topic_seq = strtoull(at + 6, NULL, 10);
-    if (resumes && strtoull(at + 6, NULL, 10) < c->topic_seq) fail("the log went back: %.*s", (int)size, body);
-    for (char *missed = find(body, size, "\"events\":["); resumes && missed;) {
+    for (char *missed = resumes ? find(body, size, "\"events\":[") : NULL; missed;) {
         missed = find(missed, end - missed, "\"client_id\":\"");
         if (!missed) break;
         missed += 13;
         c->topic_seq++;
         delivered(c, missed);
     }
+    if (resumes && c->topic_seq != seq) fail("resumed to %llu: %.*s", (unsigned long long)c->topic_seq, (int)size, body);
+    c->topic_seq = seq;
+    catch_up(c);
     joined(c);
 }
 
 static void answered(struct connection *c, char *line, size_t size) {
     uint32_t id = strtoul(line + 6, NULL, 10);
     if (find(line, size, "\"error\":{")) {
-        /* A server that takes nobody in right now says so and closes: the close decides. */
-        if (id < FIRST_SEND_ID && find(line, size, "\"retryable\":true")) return;
-        fail("refused: %.*s", (int)size, line);
+        if (!find(line, size, "\"retryable\":true")) fail("refused: %.*s", (int)size, line);
+        /* A server that takes nobody in right now closes the connection: coming back is the way to try again. */
+        if (id >= FIRST_SEND_ID) refused(c, id - FIRST_SEND_ID);
+        return;
     }
     if (id >= FIRST_SEND_ID) {
         acknowledged(c, id - FIRST_SEND_ID);
@@ -86,7 +108,10 @@ static void heard(struct connection *c, char *text, size_t size) {
         if (!line_end) line_end = end;
         size_t line_size = line_end - text;
         if (line_size > 6 && !memcmp(text, "{\"id\":", 6)) answered(c, text, line_size);
-        else if (line_size > 9 && !memcmp(text, "{\"event\":", 9)) event(c, text, line_size);
+        else if (line_size > 9 && !memcmp(text, "{\"event\":", 9)) {
+            if (c->state == JOINING) keep_for_later(c, text, line_size);
+            else event(c, text, line_size);
+        }
         else if (find(text, line_size, "\"error\":{") || find(text, line_size, "\"unsubscribed\":"))
             fail("refused: %.*s", (int)line_size, text);
         /* The rest is presence, cursors and unread counts. */

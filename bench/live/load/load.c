@@ -3,9 +3,9 @@
  * CONNECTIONS is a file of lines: port, room, path, credential, topic, separated by tabs. Once all are in, it says so
  * and takes commands, a line each:
  *
- *   run MESSAGES_PER_S WINDOW BURST WARM_UP_S SECONDS   one of the first two is 0; see workload.c
- *   stall INDEX                                         a connection reads no more
- *   back PORT                                           who loses the connection comes back there
+ *   run MESSAGES_PER_S WINDOW BURST WARM_UP_S SECONDS DRAIN_S   one of the first two is 0; see workload.c
+ *   stall INDEX                                                 a connection reads no more
+ *   back PORT                                                   who loses the connection comes back there
  *
  * It says what happens as JSON, a line each, and ends with its input.
  */
@@ -79,8 +79,8 @@ static void read_connections(const char *path) {
 static void obey(char *line) {
     struct run run;
     uint32_t number;
-    if (sscanf(line, "run %lf %u %u %lf %lf", &run.messages_per_s, &run.window, &run.burst, &run.warm_up_s,
-               &run.seconds) == 5) {
+    if (sscanf(line, "run %lf %u %u %lf %lf %lf", &run.messages_per_s, &run.window, &run.burst, &run.warm_up_s,
+               &run.seconds, &run.drain_s) == 6) {
         if (!run.burst || run.burst > BURST_MAX || !(run.messages_per_s > 0) == !run.window) fail("cannot %s", line);
         run_start(run);
     } else if (sscanf(line, "stall %u", &number) == 1 && number < connection_count) {

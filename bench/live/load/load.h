@@ -2,6 +2,7 @@
  *
  * sockets.c   connections: opening, reading frames, writing, coming back
  * dialect_*.c what clients of one kind of server say
+ * tag.c       the names of messages
  * workload.c  rooms: who says what when, what must arrive, and how long it took
  * load.c      the loop and its commands
  */
@@ -12,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "heard.h"
 #include "websocket.h"
 
-/* A message's name in every dialect, written as a UUID: sender (8 digits), the sender's number (8), when (16). */
 enum { TAG_SIZE = 36, MESSAGE_MAX = 2048, BURST_MAX = 64, SLOTS = 64 };
 
 #define TEXT "Is this still available? I could come by on Saturday morning and pick it up myself."
@@ -23,7 +24,7 @@ enum { TAG_SIZE = 36, MESSAGE_MAX = 2048, BURST_MAX = 64, SLOTS = 64 };
 struct slot {
     uint64_t said_at;
     uint32_t number, waits_for;
-    bool is_acknowledged;
+    bool is_acknowledged, is_refused;
 };
 
 enum state { CLOSED, UPGRADING, JOINING, READY, STALLED };
@@ -42,11 +43,14 @@ struct connection {
     /* What was said and heard. */
     uint32_t said;
     struct slot slots[SLOTS];
-    uint32_t *heard_from; /* the last number heard, by member of the room */
+    struct heard *heard_from; /* by member of the room */
     uint64_t heard, order_hash;
+    uint64_t says_again_at; /* never, where 0 */
     /* Where a dialect keeps its place in a log. */
     uint64_t topic_seq;
     char topic_epoch[44];
+    char *early; /* what was pushed before the answer that says where it belongs */
+    size_t early_size;
 };
 
 struct dialect {
@@ -82,20 +86,25 @@ void come_back_to(int port); /* whoever loses the connection opens another there
 void joined(struct connection *);
 void delivered(struct connection *, const char *tag);
 void acknowledged(struct connection *, uint32_t number);
+void refused(struct connection *, uint32_t number); /* for now: it is said again in a second */
 void noticed(const char *id); /* something else that has happened, by its UUID */
+
+/* tag.c */
+void write_tag(char *out, uint32_t sender, uint32_t number, uint64_t said_at);
+bool read_tag(const char *tag, uint32_t *sender, uint32_t *number, uint64_t *said_at);
 
 /* workload.c */
 struct run {
     double messages_per_s; /* on a timetable; or, where 0, */
     uint32_t window;       /* as soon as fewer than this are under way in a room */
     uint32_t burst;        /* messages of one sender in one write */
-    double warm_up_s, seconds;
+    double warm_up_s, seconds, drain_s;
 };
 
 void workload_start(void);
 void run_start(struct run);
 /* Say what is due and go on to the next phase; returns when to call again, or 0 for "when something happened". */
 uint64_t run_advance(uint64_t now);
-void say_again(struct connection *); /* what was not acknowledged before the connection was lost */
+void say_again(struct connection *); /* what was not acknowledged */
 
 #endif

@@ -11,7 +11,7 @@
 #include "histogram.h"
 #include "load.h"
 
-static const uint64_t DRAIN_NS = 10 * 1000000000ull;
+static const uint64_t SAY_AGAIN_NS = 1000000000ull, LOOK_AGAIN_NS = 10000000ull;
 
 struct room {
     struct connection **members;
@@ -27,11 +27,12 @@ static struct run run;
 static uint64_t begins_at, ends_at, drained_by, next_due;
 
 static struct {
-    uint64_t said, acknowledged, delivered, not_said, repeated, skipped;
+    uint64_t said, acknowledged, delivered, not_said, refused, repeated, late;
     double cpu_s;
     struct histogram ack, delivery;
 } counted;
-static uint64_t under_way_total;
+static uint64_t under_way_total, refused_looked_at;
+static uint32_t refused_count; /* connections with something to say again */
 
 static double cpu_s(void) {
     struct rusage usage;
@@ -50,29 +51,10 @@ void workload_start(void) {
         room->members[room->size++] = &connections[i];
     }
     for (uint32_t i = 0; i < connection_count; i++)
-        connections[i].heard_from = calloc(rooms[connections[i].room].size, sizeof(uint32_t));
+        connections[i].heard_from = calloc(rooms[connections[i].room].size, sizeof(struct heard));
 }
 
 static bool is_measured(uint64_t said_at) { return said_at >= begins_at && said_at < ends_at; }
-
-static void write_tag(char *out, uint32_t sender, uint32_t number, uint64_t at) {
-    char digits[33];
-    snprintf(digits, sizeof digits, "%08x%08x%016llx", sender, number, (unsigned long long)at);
-    snprintf(out, TAG_SIZE + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8, digits + 12, digits + 16, digits + 20);
-}
-
-/* The next `digits` hexadecimal digits, passing over hyphens; NULL behind what is no tag. */
-static const char *read_hex(const char *text, int digits, uint64_t *value) {
-    for (*value = 0; text && digits; text++) {
-        char digit = *text;
-        if (digit == '-') continue;
-        if (digit >= '0' && digit <= '9') *value = *value << 4 | (digit - '0');
-        else if (digit >= 'a' && digit <= 'f') *value = *value << 4 | (digit - 'a' + 10);
-        else return NULL;
-        digits--;
-    }
-    return text;
-}
 
 static uint32_t receivers_of(const struct room *room) {
     uint32_t receivers = 0;
@@ -117,11 +99,37 @@ static void say(struct room *room, uint64_t at) {
     if (size) write_bytes(c, out, size);
 }
 
-void say_again(struct connection *c) {
+static void write_again(struct connection *c, bool only_refused) {
+    refused_count -= c->says_again_at > 0;
+    c->says_again_at = 0;
     uint8_t out[FRAME_HEADER_MAX + MESSAGE_MAX];
-    for (int i = 0; i < SLOTS; i++)
-        if (c->slots[i].waits_for && !c->slots[i].is_acknowledged)
-            write_bytes(c, out, write_message(c, &c->slots[i], out));
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *slot = &c->slots[i];
+        if (!slot->waits_for || slot->is_acknowledged || (only_refused && !slot->is_refused)) continue;
+        slot->is_refused = false;
+        write_bytes(c, out, write_message(c, slot, out));
+    }
+}
+
+void say_again(struct connection *c) { write_again(c, false); }
+
+void refused(struct connection *c, uint32_t number) {
+    struct slot *slot = &c->slots[number % SLOTS];
+    if (slot->number != number || !slot->waits_for || slot->is_acknowledged) fail("%u was not asked", number);
+    slot->is_refused = true;
+    counted.refused++;
+    refused_count += !c->says_again_at;
+    c->says_again_at = now_ns() + SAY_AGAIN_NS;
+}
+
+static void say_refused_again(uint64_t now) {
+    if (now < refused_looked_at + LOOK_AGAIN_NS) return;
+    refused_looked_at = now;
+    for (uint32_t i = 0; i < connection_count; i++) {
+        struct connection *c = &connections[i];
+        /* Whoever lost the connection meanwhile says it again on coming back. */
+        if (c->says_again_at && c->says_again_at <= now && c->state == READY) write_again(c, true);
+    }
 }
 
 static void fill_window(struct room *room, uint64_t now) {
@@ -154,20 +162,17 @@ void acknowledged(struct connection *c, uint32_t number) {
 }
 
 void delivered(struct connection *c, const char *tag) {
-    uint64_t index, number, said_at, now = now_ns();
-    tag = read_hex(read_hex(read_hex(tag, 8, &index), 8, &number), 16, &said_at);
-    if (!tag || index >= connection_count || connections[index].room != c->room)
+    uint32_t index, number;
+    uint64_t said_at, now = now_ns();
+    if (!read_tag(tag, &index, &number, &said_at) || index >= connection_count || connections[index].room != c->room)
         fail("connection %u got what nobody in its room said", c->index);
     struct connection *sender = &connections[index];
-    uint32_t *last = &c->heard_from[sender->member];
-    if (number <= *last) {
-        counted.repeated++;
-        return;
-    }
-    counted.skipped += number - *last - 1;
-    *last = number;
+    enum arrival arrival = heard_add(&c->heard_from[sender->member], number);
+    counted.repeated += arrival == AGAIN;
+    counted.late += arrival == LATE;
+    if (arrival == AGAIN) return;
     c->heard++;
-    c->order_hash = (c->order_hash ^ (index << 32 | number)) * 0x9e3779b97f4a7c15ull;
+    c->order_hash = (c->order_hash ^ ((uint64_t)index << 32 | number)) * 0x9e3779b97f4a7c15ull;
     counted.delivered += phase == MEASURING;
     if (is_measured(said_at)) histogram_add(&counted.delivery, now - said_at);
     struct slot *slot = &sender->slots[number % SLOTS];
@@ -231,11 +236,11 @@ static void print_latencies(const char *name, const struct histogram *h) {
 
 static void print_result(void) {
     printf("{\"event\":\"result\",\"seconds\":%.6f,\"said\":%llu,\"acknowledged\":%llu,\"delivered\":%llu,"
-           "\"not_said\":%llu,\"repeated\":%llu,\"skipped\":%llu,\"missing\":%llu,\"rooms_differing\":%u,"
+           "\"not_said\":%llu,\"refused\":%llu,\"repeated\":%llu,\"late\":%llu,\"missing\":%llu,\"rooms_differing\":%u,"
            "\"client_cpu_s\":%.3f",
            (ends_at - begins_at) / 1e9, (unsigned long long)counted.said, (unsigned long long)counted.acknowledged,
-           (unsigned long long)counted.delivered, (unsigned long long)counted.not_said,
-           (unsigned long long)counted.repeated, (unsigned long long)counted.skipped,
+           (unsigned long long)counted.delivered, (unsigned long long)counted.not_said, (unsigned long long)counted.refused,
+           (unsigned long long)counted.repeated, (unsigned long long)counted.late,
            (unsigned long long)give_up_missing(), rooms_that_differ(), counted.cpu_s);
     print_latencies("ack", &counted.ack);
     print_latencies("delivery", &counted.delivery);
@@ -252,7 +257,9 @@ static void say_what_is_due(uint64_t now) {
     }
 }
 
-uint64_t run_advance(uint64_t now) {
+static uint64_t drain_ns(void) { return (uint64_t)(run.drain_s * 1e9); }
+
+static uint64_t advance(uint64_t now) {
     if (phase == WARMING_UP && now >= begins_at) {
         phase = MEASURING;
         counted.cpu_s = -cpu_s();
@@ -261,11 +268,12 @@ uint64_t run_advance(uint64_t now) {
     }
     if (phase == MEASURING && now >= ends_at) {
         phase = DRAINING;
-        drained_by = now + DRAIN_NS;
+        drained_by = now + drain_ns();
         counted.cpu_s += cpu_s();
         printf("{\"event\":\"end\"}\n");
         fflush(stdout);
     }
+    if (phase == DRAINING && ready_count < connection_count) drained_by = now + drain_ns();
     if (phase == DRAINING && (!under_way_total || now >= drained_by)) {
         print_result();
         phase = IDLE;
@@ -276,4 +284,12 @@ uint64_t run_advance(uint64_t now) {
     if (run.window) return next;
     say_what_is_due(now);
     return next_due < next ? next_due : next;
+}
+
+uint64_t run_advance(uint64_t now) {
+    uint64_t next = advance(now);
+    if (!refused_count) return next;
+    say_refused_again(now);
+    uint64_t look = now + LOOK_AGAIN_NS;
+    return next && next < look ? next : look;
 }
