@@ -24,8 +24,8 @@ from feira.sql.database import Tx
 
 _PEOPLE_PER_TRANSACTION: Final = 100
 _ADD_MEMBERS: Final = """
-INSERT INTO conversation_members (conversation_id, user_id)
-SELECT $1::uuid, unnest($2::uuid[]) ON CONFLICT DO NOTHING
+INSERT INTO conversation_members (conversation_id, user_id, role)
+SELECT $1::uuid, unnest($2::uuid[]), 'shop' ON CONFLICT DO NOTHING
 """
 
 
