@@ -184,6 +184,8 @@ class RawSocket:
                 assert received.opcode != CLOSE, f"closed with {received.close_code}"
                 if received.opcode == TEXT:
                     self.unread += received.messages
+                elif received.opcode == PING:
+                    self.send(frame(PONG, received.payload))
 
     async def closed(self, *, answering: bool = True) -> int | None:
         """Read to the end of the connection and return the code of the close frame; None if there was none."""

@@ -235,8 +235,7 @@ class Session:
         inbox = inbox_topic(signed_in.principal.user_id)
         try:
             if inbox not in resume:
-                await self._node.subscribe(inbox, self, None)
-                self._topics[inbox] = None
+                await self._watch(inbox, None)
             topics = {
                 str(topic): await self._resume(signed_in.principal, topic, position)
                 for topic, position in resume.items()
@@ -286,9 +285,13 @@ class Session:
             )
         async with self._market.database.connection() as con:
             await require_watch(con, principal, topic)
+        return await self._watch(topic, position)
+
+    async def _watch(self, topic: Topic, position: Position | None) -> Subscription:
         subscription = await self._node.subscribe(topic, self, position)
         self._topics[topic] = None
         if not self.connection.is_open:
+            # It left while this was under way: `left` did not see it.
             self._unwatch()
         return subscription
 

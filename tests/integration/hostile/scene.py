@@ -7,8 +7,8 @@ import gc
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -29,6 +29,7 @@ from tests.integration.live import eventually, make_shop, make_user
 from tests.raw_socket import RawSocket, raw_socket
 
 PATIENCE_S: Final = 20.0
+_LISTENING: Final = "0A"
 SMALL_BUFFER: Final = 4_096
 _ids = itertools.count(1_000)
 
@@ -41,6 +42,7 @@ class Scene:
     topic: str
     buyer: str
     seller: str
+    baseline: Footprint = field(default_factory=lambda: Footprint(0, 0, 0, 0))
 
     @property
     def port(self) -> int:
@@ -74,9 +76,13 @@ class Scene:
         await eventually(lambda: bool(found()))
         return found()[0]
 
+    async def require_all_gone(self) -> None:
+        """Everything that came is gone again, at the latest after a while."""
+        await require_footprint(self.node, self.baseline)
+
     @asynccontextmanager
     async def chatting(self) -> AsyncGenerator[Chat]:
-        """The two talk on and on; at the end all that was said was heard, once and in order."""
+        """The two talk on and on: all that is said is acknowledged and heard, once and in order."""
         async with self.signed_in(self.buyer) as buyer, self.signed_in(self.seller) as seller:
             chat = Chat(topic=self.topic, buyer=buyer, seller=seller)
             await seller.ask(next(_ids), subscribe={"topic": self.topic})
@@ -87,7 +93,6 @@ class Scene:
             finally:
                 chat.is_over = True
                 await talking
-            await chat.require_all_heard()
 
 
 @dataclass
@@ -97,9 +102,12 @@ class Chat:
     topic: str
     buyer: RawSocket
     seller: RawSocket
-    said: int = 0
-    acknowledged: list[int] = field(default_factory=list[int])
+    seqs: list[int] = field(default_factory=list[int])
     is_over: bool = False
+
+    @property
+    def said(self) -> int:
+        return len(self.seqs)
 
     async def talk(self) -> None:
         while not self.is_over:
@@ -107,28 +115,24 @@ class Chat:
             await asyncio.sleep(0.05)
 
     async def say(self) -> None:
+        """Say one thing; it is acknowledged, and the next that the other hears."""
         message = {"topic": self.topic, "client_id": str(uuid4()), "text": f"{self.said}"}
         answer = await self.buyer.ask(next(_ids), send=message)
         assert "ok" in answer, answer
-        self.acknowledged.append(answer["ok"]["seq"])
-        self.said += 1
-
-    async def require_all_heard(self) -> None:
-        seqs: list[int] = []
-        while len(seqs) < len(self.acknowledged):
-            event = await self.seller.told(
-                lambda message: (
-                    message.get("event", {}).get("topic") == self.topic
-                    and "text" in message["event"]["body"]
-                )
-            )
-            seqs.append(event["event"]["seq"])
-        assert seqs == self.acknowledged
+        heard = await self.seller.told(lambda message: "text" in body_of(message))
+        assert heard["event"]["seq"] == answer["ok"]["seq"]
+        assert heard["event"]["body"]["client_id"] == message["client_id"]
+        self.seqs.append(answer["ok"]["seq"])
 
     async def goes_on(self) -> None:
         """Something more is said and answered from now on."""
         before = self.said
         await eventually(lambda: self.said >= before + 2, within_s=PATIENCE_S)
+
+
+def body_of(message: dict[str, Any]) -> dict[str, Any]:
+    """What an event says; empty for other messages."""
+    return message.get("event", {}).get("body", {})
 
 
 def held_bytes(session: Session) -> int:
@@ -171,7 +175,12 @@ async def set_scene(node: RunningNode) -> Scene:
         return str(conversation_topic(conversation)), tokens[0], tokens[1]
 
     topic, buyer, seller = await node.market.database.transact(work)
-    return Scene(node=node, topic=topic, buyer=buyer, seller=seller)
+    scene = Scene(node=node, topic=topic, buyer=buyer, seller=seller)
+    # Pools and caches fill with the first use.
+    async with scene.chatting() as chat:
+        await chat.goes_on()
+    await eventually(lambda: not node.sockets.sessions, within_s=PATIENCE_S)
+    return replace(scene, baseline=footprint(node))
 
 
 @asynccontextmanager
@@ -182,73 +191,80 @@ async def scene_on(config: Config, limits: SocketLimits = DEFAULT_LIMITS) -> Asy
             complaints = stack.enter_context(complaints_of_asyncio())
             node = await stack.enter_async_context(open_node(config, socket_limits=limits))
             scene = await set_scene(node)
-            await _warm_up(scene)
-            baseline = await footprint(node)
             yield scene
-            await require_footprint(node, baseline)
+            await scene.require_all_gone()
     assert complaints == []
     assert [line for line in logs if line["log_level"] in {"error", "critical"}] == []
 
 
-async def _warm_up(scene: Scene) -> None:
-    """Pools and caches fill with the first use."""
-    async with scene.chatting() as chat:
-        await chat.goes_on()
-
-
 @dataclass(frozen=True)
 class Footprint:
-    """What a process holds for sockets: things that must not grow with those that came and went."""
+    """What a process holds for sockets: things that must not grow with those that came and went.
+
+    `connections` are the server's ends of TCP connections, by their file descriptors.
+    """
 
     sessions: int
     tasks: int
-    files: int
+    connections: int
     watchers: int
 
 
-async def footprint(node: RunningNode) -> Footprint:
-    """Take it when all clients are gone."""
-    await eventually(lambda: not node.sockets.sessions, within_s=PATIENCE_S)
-    return _footprint(node)
-
-
-def _footprint(node: RunningNode) -> Footprint:
+def footprint(node: RunningNode) -> Footprint:
     return Footprint(
         sessions=len(node.sockets.sessions),
         tasks=len(asyncio.all_tasks()),
-        files=sum(1 for _ in Path("/proc/self/fd").iterdir()),
+        connections=_connections_to(node.port),
         watchers=sum(len(actor.watchers) for actor in node.node._actors.values()),  # pyright: ignore[reportPrivateUsage]
     )
 
 
-async def require_footprint(node: RunningNode, baseline: Footprint) -> None:
-    """Everything that came is gone again, at the latest after a while.
+def _connections_to(port: int) -> int:
+    descriptors: list[str] = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            descriptors.append(str(descriptor.readlink()))
+    # proc(5), net/tcp: number, local address, remote address, state, ... and the inode in the tenth field.
+    lines = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return sum(
+        int(fields[1].partition(":")[2], 16) == port
+        and fields[3] != _LISTENING
+        and f"socket:[{fields[9]}]" in descriptors
+        for fields in lines
+    )
 
-    Pools may have opened a connection or two more, each with a task; sockets come by the dozen.
-    """
+
+async def require_footprint(node: RunningNode, baseline: Footprint) -> None:
+    """Wait until the node is back to what it held; pools may have a connection or two more, each with a task."""
 
     def is_back() -> bool:
-        now = _footprint(node)
+        now = footprint(node)
         return (
             now.sessions == 0
             and now.watchers == 0
             and now.tasks <= baseline.tasks + 5
-            and now.files <= baseline.files + 5
+            and now.connections == 0
         )
 
     try:
         await eventually(is_back, within_s=PATIENCE_S)
     except TimeoutError:
         names = sorted(task.get_name() for task in asyncio.all_tasks())
-        raise AssertionError(f"{baseline} became {_footprint(node)}; tasks: {names}") from None
+        raise AssertionError(f"{baseline} became {footprint(node)}; tasks: {names}") from None
 
 
-def require_nothing_referenced() -> None:
-    """No ended session is kept in memory; the test itself must hold none either."""
-    gc.collect()
+async def require_nothing_referenced() -> None:
+    """No ended session is kept in memory, once what it asked for is done; the test itself must hold none either."""
     kinds = (Session, Connection, RequestHandler)
-    left = [one for one in gc.get_objects() if isinstance(one, kinds)]
-    assert left == [], [gc.get_referrers(one) for one in left]
+
+    def left() -> list[object]:
+        gc.collect()
+        return [one for one in gc.get_objects() if isinstance(one, kinds)]
+
+    try:
+        await eventually(lambda: not left(), within_s=PATIENCE_S)
+    except TimeoutError:
+        raise AssertionError([gc.get_referrers(one) for one in left()]) from None
 
 
 class _Complaints(logging.Handler):

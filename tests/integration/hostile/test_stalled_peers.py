@@ -126,10 +126,10 @@ async def test_one_stalled_watcher_among_many_is_missed_by_nobody(node_config: C
             await chat.goes_on()
         for watcher in watchers:
             seqs: list[int] = []
-            while len(seqs) < len(chat.acknowledged):
+            while len(seqs) < len(chat.seqs):
                 event = await watcher.told(lambda message: "event" in message)
                 seqs.append(event["event"]["seq"])
-            assert seqs == chat.acknowledged
+            assert seqs == chat.seqs
 
 
 async def test_a_peer_that_answers_no_ping_is_closed_and_one_that_does_is_not(
