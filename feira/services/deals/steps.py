@@ -26,6 +26,7 @@ from feira.platform.domain.permissions import Principal
 from feira.services.deals.access import Party
 from feira.services.deals.rows import SQL, OfferRow
 from feira.services.messaging.appending import append_event
+from feira.services.messaging.changes import append_change
 from feira.services.orders.placement import Placed
 from feira.services.orders.views import ShippingAddress
 from feira.services.products.catalogue import SellableVariant
@@ -114,13 +115,11 @@ async def end_quietly(
 
 async def tell(tx: Tx, offer: OfferRow, event: AnyOfferEvent) -> None:
     """Write a step into the conversation, which is locked from here on, and have the other side notified."""
-    await append_event(
-        tx,
-        offer.conversation_id,
-        event,
-        on_behalf_of=event.actor or offer.maker_id,
-        actor=event.actor,
-    )
+    if event.actor is not None:
+        await append_event(tx, offer.conversation_id, event, actor=event.actor)
+    else:
+        # What the timer does, people see; nobody has to read it.
+        await append_change(tx, offer.conversation_id, event, actor=offer.maker_id, shown=True)
     step = _STEPS[type(event)]
     tx.enqueue(NotifyOffer(offer=offer.id, step=step), dedup=f"offer:{offer.id}:{step}")
 

@@ -1,4 +1,7 @@
-"""Entries of a conversation's log that are no messages, appended inside the transaction that makes them true."""
+"""Entries of a conversation's log that are no messages, but to be read like them: steps that people take in it.
+
+Each is appended inside the transaction that makes it true. What nobody has to read is a change: see `changes`.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,10 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
 
 
-async def append_event(
-    tx: Tx,
-    conversation: ConversationId,
-    event: Event,
-    *,
-    on_behalf_of: UserId,
-    actor: UserId | None,
-) -> int:
-    """Append an event and return its sequence number; watchers are told after the commit.
+async def append_event(tx: Tx, conversation: ConversationId, event: Event, *, actor: UserId) -> int:
+    """Append what `actor` did and return its sequence number; watchers are told after the commit.
 
-    `actor` caused it; None is the timer, which speaks on somebody's behalf. Locks the conversation: whatever else this
-    transaction locks, except topics, it has to hold before.
+    Locks the conversation: whatever else this transaction locks, except topics, it has to hold before.
     """
     body = msgspec.Raw(msgspec.json.encode(event))
     place = await fetch_one(
@@ -40,9 +35,8 @@ async def append_event(
         SQL["append_event"],
         _Place,
         conversation,
-        on_behalf_of,
-        body,
         actor,
+        body,
         REMINDER_KIND,
         UNREAD_REMINDER_DELAY_S,
         NotifyUnreadMessages.attempts_max,

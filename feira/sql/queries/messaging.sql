@@ -86,8 +86,7 @@ FROM known, log_epoch e
 ORDER BY conversation_id, seq;
 
 -- name: append_event
--- Append one event that is no message. Whoever caused it has read up to there, as with post_messages; what the timer did
--- (no reader given) makes nobody unread who had read everything before it.
+-- Append one event that is no message, and that people have to read like one. Whoever caused it has read up to there.
 WITH head AS (
     UPDATE conversations SET seq = seq + 1, last_message_at = clock_timestamp() WHERE id = $1::uuid
     RETURNING seq, changes, last_message_at AS at
@@ -97,15 +96,14 @@ WITH head AS (
 ), has_read AS (
     UPDATE conversation_members m SET read_seq = head.seq, read_changes = head.changes, delivered_seq = head.seq
     FROM head
-    WHERE m.conversation_id = $1
-      AND (m.user_id = $4::uuid OR ($4::uuid IS NULL AND m.read_seq - m.read_changes = head.seq - head.changes - 1))
+    WHERE m.conversation_id = $1 AND m.user_id = $2
 ), reminders AS (
     INSERT INTO jobs (kind, args, run_at, attempts_max, dedup)
-    SELECT $5::text, jsonb_build_object('kind', $5::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq),
-           head.at + make_interval(secs => $6::float8), $7::int,
+    SELECT $4::text, jsonb_build_object('kind', $4::text, 'conversation', $1, 'user', m.user_id, 'seq', head.seq),
+           head.at + make_interval(secs => $5::float8), $6::int,
            'unread:' || $1 || ':' || m.user_id || ':' || m.read_seq
     FROM conversation_members m, head
-    WHERE m.conversation_id = $1 AND m.user_id <> $4::uuid
+    WHERE m.conversation_id = $1 AND m.user_id <> $2
       AND m.read_seq - m.read_changes = head.seq - head.changes - 1
     ON CONFLICT (dedup) DO NOTHING
 )

@@ -17,6 +17,7 @@ from feira.platform.domain.order_commands import Cancel
 from feira.platform.domain.topics import order_topic, product_topic
 from feira.services.deals.offers import get_offer
 from feira.services.messaging.conversations import read_conversation
+from feira.services.messaging.history import read_history
 from feira.services.orders.checkout import CheckedOut
 from feira.services.payments.commission import platform_basis_points
 from feira.services.users.addresses import delete_address
@@ -384,7 +385,7 @@ async def test_a_step_counts_as_unread_for_the_other_side_and_as_read_by_who_too
     assert reminders == 2
 
 
-async def test_the_timer_makes_nobody_unread_who_had_read_everything(
+async def test_what_the_timer_does_is_seen_in_the_thread_and_is_nothing_to_be_read(
     stage: Stage, bargain: Bargain
 ) -> None:
     made = await bargain.offers()
@@ -393,7 +394,12 @@ async def test_the_timer_makes_nobody_unread_who_had_read_everything(
     async with stage.database.connection() as con:
         mine = await read_conversation(con, bargain.buyer.principal.user_id, bargain.conversation)
         theirs = await read_conversation(con, bargain.seller.user_id, bargain.conversation)
-    assert (mine.unread, theirs.unread) == (0, 2)
+        page = await read_history(
+            con, bargain.seller.user_id, bargain.conversation, before=None, limit=10
+        )
+    assert (mine.unread, theirs.unread) == (0, 1)
+    kinds = [msgspec.json.decode(item.body)["kind"] for item in page.items]
+    assert kinds == ["offer.made", "offer.expired"]
 
 
 async def test_two_variants_are_haggled_over_side_by_side(stage: Stage, bargain: Bargain) -> None:
