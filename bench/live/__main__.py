@@ -27,7 +27,7 @@ from bench.live.bench import Bench, Sizes
 from bench.live.cores import SERVER_CORES, children_on
 from bench.live.kit import Kit, Unobtainable
 from bench.live.peers.compiled import Floor
-from bench.live.peers.debian import Nchan
+from bench.live.peers.debian import Ejabberd, Nchan
 from bench.live.peers.feira import Feira
 from bench.live.peers.node import SocketIo, Ws
 from bench.live.peers.peer import Peer
@@ -57,6 +57,7 @@ PEERS: Final[dict[str, Callable[[], Peer]]] = {
     "python-socketio": PythonSocketIo,
     "channels": Channels,
     "nchan": Nchan,
+    "ejabberd": Ejabberd,
     "floor": Floor,
 }
 CACHE: Final = Path.home() / ".cache" / "feira-bench"

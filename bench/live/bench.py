@@ -53,12 +53,22 @@ class Bench:
 async def open_peer(
     bench: Bench, peer: Peer, rooms: Rooms, cores: frozenset[int] = SERVER_CORES
 ) -> AsyncGenerator[tuple[Running, LoadClient]]:
-    """Serve rooms by a peer, with every seat taken."""
+    """Serve rooms by a peer, with every seat taken; what it says it keeps must be there in the end.
+
+    Raises:
+        RuntimeError: messages were acknowledged that its database does not have.
+    """
     async with AsyncExitStack() as stack:
         with children_on(cores):
             running = await stack.enter_async_context(peer.open(bench.stores, rooms))
         client = open_client(bench.load_client, peer.dialect, running.seats, bench.folder)
-        yield running, await stack.enter_async_context(client)
+        load = await stack.enter_async_context(client)
+        before = await peer.count_kept(bench.stores) if peer.keeps else 0
+        yield running, load
+        if peer.keeps:
+            kept = await peer.count_kept(bench.stores) - before
+            if kept < load.acknowledged:
+                raise RuntimeError(f"{peer.name} acknowledged {load.acknowledged} and kept {kept}")
 
 
 class CpuMeter:

@@ -16,7 +16,7 @@ import msgspec
 from bench.live.cores import CLIENT_CORES
 from feira.platform.runtime.embedded.process import die_with_parent
 
-Dialect = Literal["plain", "nchan", "feira", "socketio"]
+Dialect = Literal["plain", "nchan", "feira", "socketio", "xmpp"]
 
 READY_WITHIN_S = 120.0
 _SLACK_S = 10.0
@@ -95,6 +95,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="
     seconds: float
     said: int
     acknowledged: int
+    acknowledged_ever: int
+    """Since the client's start, warm-ups included."""
     delivered: int
     not_said: int
     """Due, but the sender had too much under way."""
@@ -139,6 +141,8 @@ class LoadClient:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._unheard: list[Event] = []
+        self.acknowledged = 0
+        """Up to the last result, in all."""
 
     async def run(self, run: Run, at_edge: Callable[[], None] = lambda: None) -> Result:
         """Carry out a run; `at_edge` is called when what is measured begins, and when it ends."""
@@ -182,7 +186,10 @@ class LoadClient:
         line = await self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the load client ended with exit code {await self._process.wait()}")
-        return msgspec.json.decode(line, type=Event)
+        event: Event = msgspec.json.decode(line, type=Event)
+        if isinstance(event, Result):
+            self.acknowledged = event.acknowledged_ever
+        return event
 
 
 @asynccontextmanager

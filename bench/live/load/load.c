@@ -46,7 +46,7 @@ void fail(const char *format, ...) {
 }
 
 static const struct dialect *dialect_named(const char *name) {
-    static const struct dialect *const all[] = {&plain, &nchan, &feira, &socketio};
+    static const struct dialect *const all[] = {&plain, &nchan, &feira, &socketio, &xmpp};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i]->name, name)) return all[i];
     fail("no dialect is named %s", name);

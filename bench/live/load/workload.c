@@ -31,7 +31,7 @@ static struct {
     double cpu_s;
     struct histogram ack, delivery;
 } counted;
-static uint64_t under_way_total, refused_looked_at;
+static uint64_t acknowledged_ever, under_way_total, refused_looked_at;
 static uint32_t refused_count; /* connections with something to say again */
 
 static double cpu_s(void) {
@@ -150,6 +150,7 @@ static void arrived(struct connection *sender, struct slot *slot) {
 
 static void took_note_of_answer(struct slot *slot, uint64_t now) {
     slot->is_acknowledged = true;
+    acknowledged_ever++;
     counted.acknowledged += phase == MEASURING;
     if (is_measured(slot->said_at)) histogram_add(&counted.ack, now - slot->said_at);
 }
@@ -235,10 +236,11 @@ static void print_latencies(const char *name, const struct histogram *h) {
 }
 
 static void print_result(void) {
-    printf("{\"event\":\"result\",\"seconds\":%.6f,\"said\":%llu,\"acknowledged\":%llu,\"delivered\":%llu,"
+    printf("{\"event\":\"result\",\"seconds\":%.6f,\"said\":%llu,\"acknowledged\":%llu,\"acknowledged_ever\":%llu,\"delivered\":%llu,"
            "\"not_said\":%llu,\"refused\":%llu,\"repeated\":%llu,\"late\":%llu,\"missing\":%llu,\"rooms_differing\":%u,"
            "\"client_cpu_s\":%.3f",
            (ends_at - begins_at) / 1e9, (unsigned long long)counted.said, (unsigned long long)counted.acknowledged,
+           (unsigned long long)acknowledged_ever,
            (unsigned long long)counted.delivered, (unsigned long long)counted.not_said, (unsigned long long)counted.refused,
            (unsigned long long)counted.repeated, (unsigned long long)counted.late,
            (unsigned long long)give_up_missing(), rooms_that_differ(), counted.cpu_s);

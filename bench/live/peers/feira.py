@@ -11,7 +11,7 @@ import msgspec
 import feira
 from bench.live.kit import Kit
 from bench.live.load.client import Dialect, Seat
-from bench.live.peers.peer import Rooms, Running
+from bench.live.peers.peer import Rooms, Running, count_rows
 from bench.stage import free_port, make_principal, make_shop, run_server
 from feira.app import SOCKET_PATH, Ground, open_ground
 from feira.platform.domain.ids import ConversationId, ShopId
@@ -65,6 +65,9 @@ class Feira:
                 for member, person in enumerate(people)
             ]
             yield Running(seats=seats, nodes=nodes, ports=[config.port for config in configs])
+
+    async def count_kept(self, stores: Config) -> int:
+        return await count_rows(stores.postgres_dsn, "messages")
 
 
 def on_port(stores: Config, port: int) -> Config:

@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Protocol
 
+import asyncpg
+
 from bench.live.kit import Kit
 from bench.live.load.client import Dialect, Seat
 from bench.stage import free_port
@@ -85,6 +87,10 @@ class Peer(Protocol):
         """Serve these rooms."""
         ...
 
+    async def count_kept(self, stores: Config) -> int:
+        """How many messages are in its database, ever; asked only of those that keep them."""
+        ...
+
 
 class Program(ABC):
     """A `Peer` that is a program which serves at a port; the room is in the path, or said later."""
@@ -97,6 +103,9 @@ class Program(ABC):
 
     @abstractmethod
     async def obtain(self, kit: Kit) -> str: ...
+
+    async def count_kept(self, stores: Config) -> int:
+        raise NotImplementedError(f"{self.name} keeps nothing")
 
     @abstractmethod
     def argv(self, stores: Config, port: int) -> list[str]:
@@ -133,6 +142,17 @@ async def run_process(name: str, argv: Sequence[str], port: int) -> AsyncGenerat
         raise
     finally:
         await child.stop()
+
+
+async def count_rows(dsn: str, table: str, database: str | None = None) -> int:
+    """Of a table of the measurement's own choice; none, where it is not there yet."""
+    con = await asyncpg.connect(dsn, database=database)
+    try:
+        if await con.fetchval("SELECT to_regclass($1)", table) is None:
+            return 0
+        return int(await con.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608
+    finally:
+        await con.close()
 
 
 async def _listens(port: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.live.kit import HERE, Kit, run
 from bench.live.load.client import Dialect
-from bench.live.peers.peer import Program
+from bench.live.peers.peer import Program, count_rows
 from feira.platform.runtime.config import Config
 
 _SERVERS = HERE / "peers" / "servers"
@@ -27,6 +27,9 @@ class Naive(Program):
             [f"Python {platform.python_version()}"]
             + [f"{name} {importlib.metadata.version(name)}" for name in packages]
         )
+
+    async def count_kept(self, stores: Config) -> int:
+        return await count_rows(stores.postgres_dsn, "naive_messages")
 
     def argv(self, stores: Config, port: int) -> list[str]:
         return [sys.executable, str(_SERVERS / "naive.py"), str(port), stores.postgres_dsn]
