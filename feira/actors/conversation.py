@@ -6,13 +6,21 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from feira.actors.frames import PushFrames
 from feira.actors.topic import TopicActor, Watcher
 from feira.platform.domain.errors import FeiraError
+from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.topics import conversation_topic
 from feira.services.messaging.conversations import read_members
-from feira.services.messaging.messages import MemberCursor, WantedCursor, move_cursors
+from feira.services.messaging.messages import (
+    MemberCursor,
+    WantedCursor,
+    move_cursors,
+    not_a_conversation,
+)
 
 if TYPE_CHECKING:
     from feira.actors.node import Node
@@ -87,6 +95,24 @@ class ConversationActor(TopicActor):
         self.push_ephemeral(PushFrames(message), user)
         self.node.announce_ephemeral(self.topic, message, origin=user)
 
+    def _deliver(self, events: list[LoggedEvent]) -> None:
+        # Whoever was removed hears that, and nothing of what follows, also where it comes in one batch.
+        delivered = 0
+        for number, event in enumerate(events, start=1):
+            removed = _removed_by(event)
+            if removed is not None:
+                super()._deliver(events[delivered:number])
+                delivered = number
+                self._remove(removed)
+        if delivered < len(events):
+            super()._deliver(events[delivered:])
+
+    def _remove(self, user: UserId) -> None:
+        for watcher in list(self.watchers):
+            if watcher.user_id == user:
+                self.unsubscribe(watcher)
+                watcher.lose(self.topic)
+
     # Presence: a member is here while one of their sockets, on any node, watches the conversation.
 
     def watcher_joined(self, watcher: Watcher) -> None:
@@ -95,7 +121,23 @@ class ConversationActor(TopicActor):
     def watcher_left(self, watcher: Watcher) -> None:
         self.node.presence.left(self.topic, watcher.user_id)
 
-    async def snapshot(self) -> dict[str, object]:
+    async def snapshot(self, watcher: Watcher) -> dict[str, object]:
         async with self.database.connection() as con:
             members = await read_members(con, self.conversation)
+        # Rights were asked before: who was removed in between is noticed here, who is removed later by the event.
+        if all(member.user_id != watcher.user_id for member in members):
+            raise not_a_conversation()
         return {"members": members} | await self.node.presence.snapshot(self.topic)
+
+
+class _MaybeRemoved(msgspec.Struct):
+    kind: str
+    user: UserId | None = None
+
+
+def _removed_by(event: LoggedEvent) -> UserId | None:
+    # Nearly all events are messages, so nearly none are decoded.
+    if b"member.removed" not in bytes(event.body):
+        return None
+    entry = msgspec.json.decode(event.body, type=_MaybeRemoved)
+    return entry.user if entry.kind == "member.removed" else None

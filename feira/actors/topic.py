@@ -48,6 +48,10 @@ class Watcher(Protocol):
         """The topic's log was rebuilt, or too much is missing: subscribe anew and reload."""
         ...
 
+    def lose(self, topic: Topic) -> None:
+        """The right to watch the topic is gone."""
+        ...
+
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """How far a client has seen a topic."""
@@ -156,8 +160,12 @@ class TopicActor(Actor[object]):
     def reject_command(self, command: object, error: Exception) -> None:
         """Answer a command that crashed."""
 
-    async def snapshot(self) -> dict[str, object]:
-        """State that is not in the log and that a new watcher needs (cursors, presence)."""
+    async def snapshot(self, watcher: Watcher) -> dict[str, object]:  # noqa: ARG002 - subclasses look at it
+        """State that is not in the log and that a new watcher needs (cursors, presence).
+
+        Raises:
+            FeiraError: the watcher may not watch this, as is known only now.
+        """
         return {}
 
     def watcher_joined(self, watcher: Watcher) -> None:
@@ -204,7 +212,7 @@ class TopicActor(Actor[object]):
         try:
             # Listening starts before reading: what commits in between arrives as mail behind this one.
             await self.bus.watch([str(self.topic)])
-            subscription = await self._catch_up_watcher(mail.position)
+            subscription = await self._catch_up_watcher(mail.watcher, mail.position)
         except FeiraError as error:
             mail.answer.set_exception(error)
             return
@@ -216,7 +224,7 @@ class TopicActor(Actor[object]):
             self.watcher_joined(mail.watcher)
         mail.answer.set_result(subscription)
 
-    async def _catch_up_watcher(self, position: Position | None) -> Subscription:
+    async def _catch_up_watcher(self, watcher: Watcher, position: Position | None) -> Subscription:
         async with self.database.connection() as con:
             head = await read_head(con, self.topic)
             wanted = position if position is not None and position.epoch == head.epoch else None
@@ -240,7 +248,7 @@ class TopicActor(Actor[object]):
             seq=seq,
             epoch=head.epoch,
             events=missed if recovered and position is not None else [],
-            state=await self.snapshot(),
+            state=await self.snapshot(watcher),
         )
 
     async def _move(self, mail: Committed | CheckHead) -> None:

@@ -239,13 +239,20 @@ class SocketClient(Commands):
         elif "disconnect" in message:
             low, high = message["disconnect"].get("retry_ms") or (0, 0)
             self._retry_ms = (low, high) if high else None
-        elif "unsubscribed" in message:
+        elif message.get("unsubscribed", {}).get("reason") == "resync":
             watch = self._watches.get(message["unsubscribed"]["topic"])
             if watch is not None:
                 await self._transmit(self._subscription(watch, next(self._ids)))
         elif "id" in message:
             self._answered(message)
-        elif self._on_push is not None:
+        else:
+            self._pushed(message)
+
+    def _pushed(self, message: dict[str, Any]) -> None:
+        if "unsubscribed" in message:
+            # The right is gone; asking again would not bring it back.
+            self._watches.pop(message["unsubscribed"]["topic"], None)
+        if self._on_push is not None:
             for name, body in message.items():
                 self._on_push(name, body)
 

@@ -17,6 +17,7 @@ from feira.http import (
     products,
     search,
     shops,
+    support,
     users,
 )
 from feira.http.endpoint import Endpoint
@@ -32,6 +33,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *payments.ENDPOINTS,
     *conversations.ENDPOINTS,
     *messages.ENDPOINTS,
+    *support.ENDPOINTS,
     *offers.ENDPOINTS,
     *notifications.ENDPOINTS,
     *jobs.ENDPOINTS,

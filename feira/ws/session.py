@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Coroutine
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
@@ -101,12 +101,10 @@ class Session:
         self.connection.push(frame)
 
     def resync(self, topic: Topic) -> None:
-        self._topics.pop(topic, None)
-        self.push(
-            PushFrames({"unsubscribed": {"topic": str(topic), "reason": "resync"}}).encoded(
-                self.encoding
-            )
-        )
+        self._unsubscribed(topic, "resync")
+
+    def lose(self, topic: Topic) -> None:
+        self._unsubscribed(topic, "rights lost")
 
     def end_session(self) -> None:
         self.connection.close(CloseCode.SESSION_ENDED)
@@ -299,6 +297,11 @@ class Session:
         for topic in list(self._topics):
             self._node.unsubscribe(topic, self)
         self._topics.clear()
+
+    def _unsubscribed(self, topic: Topic, reason: Literal["resync", "rights lost"]) -> None:
+        self._topics.pop(topic, None)
+        message = {"unsubscribed": {"topic": str(topic), "reason": reason}}
+        self.push(PushFrames(message).encoded(self.encoding))
 
     def _unsubscribe(self, principal: Principal, topic: Topic) -> None:
         if topic in self._topics and topic != inbox_topic(principal.user_id):

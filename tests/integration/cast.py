@@ -24,6 +24,7 @@ from feira.platform.gateways.payments.port import Account
 from feira.services.deals.offers import make_offer
 from feira.services.market import Market
 from feira.services.messaging.conversations import OpenConversation, open_conversation
+from feira.services.messaging.members import AddMember, add_member
 from feira.services.messaging.messages import NewMessage, Outgoing, post_messages
 from feira.services.orders.groups import read_group
 from feira.services.products.editing import NewProduct, create_product, publish
@@ -106,6 +107,8 @@ class Cast:
             return await self.transact(self._new_offer)
         if name == "message":
             return await self._new_message()
+        if name == "member":
+            return await self._new_helper()
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
@@ -131,6 +134,14 @@ class Cast:
             )
         (place,) = posted[conversation].places.values()
         return str(place.seq)
+
+    async def _new_helper(self) -> str:
+        helper = await _actor(self.market, "support")
+        conversation = ConversationId(UUID(self.ids["conversation"]))
+        added = await self.transact(
+            lambda tx: add_member(tx, helper.principal, conversation, AddMember())
+        )
+        return str(added.user_id)
 
     async def _new_media(self, tx: Tx) -> str:
         owner, product = self.people["owner"].principal, ProductId(UUID(self.ids["product"]))
@@ -194,6 +205,8 @@ async def assemble(market: Market) -> Cast:
     cast.ids["conversation"] = str(conversation)
     cast.ids["offer"] = await cast.fresh("offer")
     cast.ids["message"] = await cast.fresh("message")
+    # Not yet a member.
+    cast.ids["member"] = str(people["support"].user)
     return cast
 
 

@@ -41,6 +41,7 @@ class Watching:
     encoding: Encoding = "json"
     messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     resyncs: list[Topic] = field(default_factory=list[Topic])
+    lost: list[Topic] = field(default_factory=list[Topic])
 
     def push(self, frame: Frame) -> None:
         for line in frame.data.split(b"\n"):
@@ -48,6 +49,9 @@ class Watching:
 
     def resync(self, topic: Topic) -> None:
         self.resyncs.append(topic)
+
+    def lose(self, topic: Topic) -> None:
+        self.lost.append(topic)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [message[kind] for message in self.messages if kind in message]

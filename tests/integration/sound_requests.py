@@ -117,6 +117,8 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "emoji": "👍",
             "remove": False,
         },
+        "POST /v1/conversations/{conversation}/support-request": {"reason": "It is broken."},
+        "POST /v1/conversations/{conversation}/members": {"user": str(cast.people["support"].user)},
         "PUT /v1/conversations/{conversation}/cursor": {"read_seq": 0, "delivered_seq": 0},
         "POST /v1/conversations/{conversation}/offers": {
             "variant": cast.ids["variant"],

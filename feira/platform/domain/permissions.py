@@ -51,6 +51,7 @@ Action = Literal[
     "conversation.open",
     "conversation.read",
     "conversation.send",
+    "conversation.join",
     "message.edit",
     "message.delete",
     "offer.make",
@@ -86,6 +87,7 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "conversation.open": frozenset({"verified"}),
     "conversation.read": frozenset({"member"}),
     "conversation.send": frozenset({"member"}),
+    "conversation.join": frozenset({"support", "admin"}),
     # `self` is whoever said it.
     "message.edit": frozenset({"self"}),
     "message.delete": frozenset({"self", "support", "admin"}),

@@ -44,6 +44,8 @@ def part_for(endpoint: Endpoint) -> Part:
         return "admin"
     if endpoint.service == "products" or endpoint.path.startswith("/v1/shops/"):
         return "owner"
+    if "/members" in endpoint.path and endpoint.method != "GET":
+        return "support"
     return "buyer"
 
 

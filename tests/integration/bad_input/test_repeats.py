@@ -39,7 +39,7 @@ NOT_ON_STAGE: Final = {
 async def prepared(door: Door, endpoint: Endpoint) -> tuple[str, bytes | None]:
     """Address and body of a request that succeeds."""
     ids = dict(door.cast.ids)
-    for parameter in ("session", "job", "media", "address", "message"):
+    for parameter in ("session", "job", "media", "address", "message", "member"):
         if parameter in endpoint.path_types:
             ids[parameter] = await door.cast.fresh(parameter)
     body: dict[str, Any] | None = door.fresh_body(name_of(endpoint))
