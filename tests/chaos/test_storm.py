@@ -14,7 +14,7 @@ from feira.platform.runtime.embedded.postgres import PostgresServer
 from feira.platform.runtime.embedded.valkey import ValkeyServer
 from tests.chaos.storm import require_promises, storm
 
-SOAK_S: Final = float(os.environ.get("FEIRA_SOAK_S", "600"))
+SOAK_S: Final = float(os.environ.get("SOAK_S", "600"))
 
 
 async def _weather(
@@ -26,8 +26,8 @@ async def _weather(
     seconds: float,
     freeze_s: float,
 ) -> None:
-    seed = int(os.environ.get("FEIRA_STORM_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"FEIRA_STORM_SEED={seed}")
+    seed = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"STORM_SEED={seed}")
     async with storm(config, postgres, valkey, folder, seed) as scene:
         await scene.rage(seconds, freeze_s)
         print("; ".join(scene.happened))
