@@ -192,6 +192,13 @@ class Node:
                 actor.unsubscribe(watcher)
             raise
 
+    async def listen_to(self, topics: Sequence[Topic]) -> None:
+        """Have the bus listen to many topics in one go, before each is subscribed to. Rights were checked before."""
+        for topic in topics:
+            # It is put away with its actor, should nobody subscribe.
+            self._actor(topic)
+        await self.bus.watch([str(topic) for topic in topics])
+
     def unsubscribe(self, topic: Topic, watcher: Watcher) -> None:
         actor = self._actors.get(topic)
         if actor is not None:

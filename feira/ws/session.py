@@ -19,6 +19,7 @@ from feira.platform.domain.errors import (
     Conflict,
     FeiraError,
     InvalidInput,
+    NotFound,
     NotSignedIn,
     TooMany,
     Unavailable,
@@ -234,10 +235,7 @@ class Session:
         try:
             if inbox not in resume:
                 await self._watch(inbox, None)
-            topics = {
-                str(topic): await self._resume(signed_in.principal, topic, position)
-                for topic, position in resume.items()
-            }
+            topics = await self._resume(signed_in.principal, resume)
         except FeiraError:
             # Not half-connected: the client tries again from the start.
             self._unwatch()
@@ -256,21 +254,28 @@ class Session:
         )
 
     async def _resume(
-        self, principal: Principal, topic: Topic, position: Position
-    ) -> dict[str, Any]:
-        """One topic of a `connect`: a right that was lost meanwhile must not keep out the others."""
-        try:
-            return subscription_body(await self._subscribe(principal, topic, position))
-        except Unavailable:
-            raise
-        except FeiraError as error:
-            return {
-                "error": {
-                    "code": error.code,
-                    "message": error.message,
-                    "retryable": error.retryable,
-                }
-            }
+        self, principal: Principal, resume: dict[Topic, Position]
+    ) -> dict[str, dict[str, Any]]:
+        """The topics of a `connect`: a right to one that was lost meanwhile must not keep out the others."""
+        bodies: dict[str, dict[str, Any]] = {}
+        allowed: dict[Topic, Position] = {}
+        async with self._market.database.connection() as con:
+            for topic, position in resume.items():
+                try:
+                    await require_watch(con, principal, topic)
+                    allowed[topic] = position
+                except NotFound as error:
+                    bodies[str(topic)] = _error_body(error)
+        # One round trip for all: each then finds that it is listened to.
+        await self._node.listen_to(list(allowed))
+        for topic, position in allowed.items():
+            try:
+                bodies[str(topic)] = subscription_body(await self._watch(topic, position))
+            except Unavailable:
+                raise
+            except FeiraError as error:
+                bodies[str(topic)] = _error_body(error)
+        return bodies
 
     async def _subscribe(
         self, principal: Principal, topic: Topic, position: Position | None
@@ -324,3 +329,8 @@ class Session:
         if self._principal is None:
             raise NotSignedIn("socket.not_connected", "Send connect with an access token first.")
         return self._principal
+
+
+def _error_body(error: FeiraError) -> dict[str, Any]:
+    shown = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    return {"error": shown}

@@ -13,7 +13,7 @@ import { Offers } from "./offers.js";
 const PAGE = 40;
 const TEXT_MAX = 4000;
 const TYPING_EVERY_MS = 2_500;
-const TYPING_SHOWN_MS = 5_000;
+const TYPING_SHOWN_MS = 6_000;
 const NEAR_END_PX = 120;
 const GROUP_WITHIN_MS = 5 * 60_000;
 
