@@ -68,6 +68,7 @@ async def open_ground(config: Config) -> AsyncGenerator[Ground]:
             pool,
             on_events=announcer.announce,
             on_jobs=doorbell.ring,
+            on_passing=announcer.tell,
             pulse=Pulse(asking(config.postgres_dsn)),
         )
         stack.push_async_callback(database.close)

@@ -19,6 +19,7 @@ from feira.actors import metrics
 from feira.platform.domain.errors import FeiraError, Unavailable
 from feira.platform.domain.ids import ConversationId
 from feira.platform.runtime.tasks import TaskOwner
+from feira.services.messaging.attaching import MessageKey, attach, key_of
 from feira.services.messaging.messages import (
     Outgoing,
     PostedBatch,
@@ -133,9 +134,10 @@ class GroupCommit:
     async def _commit(self, batch: list[Post]) -> None:
         try:
             async with self._database.connection() as con:
-                posted = await post_messages(con, [post.outgoing for post in batch])
+                attaching = await attach(con, [post.outgoing for post in batch])
+                posted = await post_messages(con, attaching.whole) if attaching.whole else {}
                 # Committed: everybody is told while the connection goes back to the pool.
-                self._tell(batch, posted)
+                self._tell(batch, posted, attaching.refused)
         except FeiraError as error:
             # Also when the connection broke around the commit: the resend with the same client id finds out.
             for post in batch:
@@ -152,13 +154,17 @@ class GroupCommit:
                 Unavailable("actor.restarted", "Something went wrong here; please try again.")
             )
 
-    def _tell(self, batch: list[Post], posted: dict[ConversationId, PostedBatch]) -> None:
+    def _tell(
+        self,
+        batch: list[Post],
+        posted: dict[ConversationId, PostedBatch],
+        refused: dict[MessageKey, FeiraError],
+    ) -> None:
         for post in batch:
-            outgoing = post.outgoing
-            places = posted.get(outgoing.conversation)
-            key = (outgoing.sender, outgoing.message.client_id)
-            place = None if places is None else places.places.get(key)
-            post.answered(not_a_conversation() if place is None else place)
+            conversation, sender, client_id = key = key_of(post.outgoing)
+            places = posted.get(conversation)
+            place = None if places is None else places.places.get((sender, client_id))
+            post.answered(place or refused.get(key) or not_a_conversation())
         for conversation, places in posted.items():
             if places.events:
                 self._committed(conversation, places)

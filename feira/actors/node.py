@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import msgspec
 import redis.asyncio as redis
@@ -93,7 +93,7 @@ class Node:
         )
         self.unread = UnreadCounts(database, tasks=self.tasks, push=self._push_everywhere)
         self._writer = GroupCommit(database, tasks=self.tasks, committed=self._posted)
-        announcer.hear_locally(self._hear)
+        announcer.hear_locally(self._hear, lambda topic, message: self._push_here(topic, [message]))
 
     def start(self) -> None:
         """Begin to listen and to keep house."""
@@ -211,7 +211,7 @@ class Node:
     ) -> None:
         self._announcer.announce_ephemeral(topic, message, origin=origin)
 
-    def _push_here(self, topic: Topic, messages: list[dict[str, Any]]) -> None:
+    def _push_here(self, topic: Topic, messages: Sequence[object]) -> None:
         self._tell_if_active(topic, Ephemeral(PushFrames(*messages), None))
 
     def _push_everywhere(self, topic: Topic, message: object, origin: UserId | None) -> None:

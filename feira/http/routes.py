@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from feira.http import (
+    attachments,
     carts,
     conversations,
     jobs,
@@ -34,6 +35,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *conversations.ENDPOINTS,
     *messages.ENDPOINTS,
     *support.ENDPOINTS,
+    *attachments.ENDPOINTS,
     *offers.ENDPOINTS,
     *notifications.ENDPOINTS,
     *jobs.ENDPOINTS,

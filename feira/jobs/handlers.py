@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from feira.jobs import deals, housekeeping, notifications, orders, payments, products, users
+from feira.jobs import (
+    deals,
+    housekeeping,
+    messaging,
+    notifications,
+    orders,
+    payments,
+    products,
+    users,
+)
 from feira.jobs.run import Handlers
 
 _ROOMS: Final[tuple[Handlers, ...]] = (
     deals.HANDLERS,
     housekeeping.HANDLERS,
+    messaging.HANDLERS,
     notifications.HANDLERS,
     orders.HANDLERS,
     payments.HANDLERS,

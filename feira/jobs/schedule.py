@@ -24,6 +24,7 @@ from feira.platform.domain.jobs import (
     Job,
     Purge,
     ReleaseExpiredReservations,
+    SweepAttachments,
 )
 from feira.services.market import Market
 from feira.sql.database import Tx
@@ -55,6 +56,7 @@ SCHEDULES: Final = (
     Schedule(name="orders.expire_unpaid", every_s=5, job=lambda _: ExpireUnpaidOrders()),
     Schedule(name="orders.accept_delivered", every_s=30, job=lambda _: AcceptDeliveredOrders()),
     Schedule(name="deals.expire_offers", every_s=5, job=lambda _: ExpireOffers()),
+    Schedule(name="messaging.sweep_attachments", every_s=600, job=lambda _: SweepAttachments()),
     Schedule(name="jobs.purge", every_s=3600, job=lambda _: Purge()),
 )
 

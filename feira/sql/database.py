@@ -70,6 +70,7 @@ class Tx:
         self._events: list[tuple[Topic, Event]] = []
         self._appended: list[TopicBatch] = []
         self._jobs: list[JobRow] = []
+        self.passing: Final[list[tuple[Topic, object]]] = []
 
     def emit(self, topic: Topic, event: Event) -> None:
         """Append an event to a topic's log when this transaction commits."""
@@ -78,6 +79,10 @@ class Tx:
     def appended(self, batch: TopicBatch) -> None:
         """Publish events that this transaction wrote to their log itself, when it commits."""
         self._appended.append(batch)
+
+    def tell(self, topic: Topic, message: object) -> None:
+        """Push a message of the protocol to whoever watches when this commits. It is not stored; a lost one is lost."""
+        self.passing.append((topic, message))
 
     def enqueue(
         self, job: Job, *, run_at: datetime | None = None, dedup: str | None = None
@@ -108,8 +113,10 @@ class Database:
         on_events: Callable[[list[TopicBatch]], None],
         on_jobs: Callable[[], None],
         pulse: Pulse,
+        on_passing: Callable[[Topic, object], None] | None = None,
     ) -> None:
         self._pool = pool
+        self._on_passing = on_passing
         self._pulse = pulse
         self._on_events = on_events
         self._on_jobs = on_jobs
@@ -124,7 +131,7 @@ class Database:
         """
         for attempt in range(1, RETRIES_MAX + 1):
             try:
-                result, batches, jobs = await self._attempt(work)
+                result, tx, batches = await self._attempt(work)
             except _RETRY:
                 if attempt == RETRIES_MAX:
                     raise Conflict(
@@ -135,20 +142,21 @@ class Database:
                 continue
             if batches:
                 self._on_events(batches)
-            if jobs:
+            if tx.has_jobs:
                 self._on_jobs()
+            if self._on_passing is not None:
+                for topic, message in tx.passing:
+                    self._on_passing(topic, message)
             return result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _attempt(
-        self, work: Callable[[Tx], Awaitable[T]]
-    ) -> tuple[T, list[TopicBatch], bool]:
+    async def _attempt(self, work: Callable[[Tx], Awaitable[T]]) -> tuple[T, Tx, list[TopicBatch]]:
         async with self.connection() as con, con.transaction():
             now = cast("datetime", await con.fetchval("SELECT now()"))
             tx = Tx(con, now)
             result = await work(tx)
             batches = await tx.flush()
-        return result, batches, tx.has_jobs
+        return result, tx, batches
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:

@@ -117,7 +117,12 @@ class Commands:
         self._node.post_message_soon(
             principal,
             conversation_of(command.topic),
-            NewMessage(client_id=command.client_id, text=command.text, reply_to=command.reply_to),
+            NewMessage(
+                client_id=command.client_id,
+                text=command.text,
+                attachments=command.attachments,
+                reply_to=command.reply_to,
+            ),
             partial(self._sent, identifier),
         )
         self.in_flight += 1

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from feira.platform.domain.ids import (
     AddressId,
+    AttachmentId,
     ConversationId,
     OrderId,
     ProductId,
@@ -23,6 +24,13 @@ from feira.platform.domain.permissions import Principal
 from feira.platform.gateways.payments.port import Account
 from feira.services.deals.offers import make_offer
 from feira.services.market import Market
+from feira.services.messaging.attaching import attach
+from feira.services.messaging.attachments import (
+    NewAttachment,
+    announce_attachment,
+    decide_upload,
+    read_own_attachment,
+)
 from feira.services.messaging.conversations import OpenConversation, open_conversation
 from feira.services.messaging.members import AddMember, add_member
 from feira.services.messaging.messages import NewMessage, Outgoing, post_messages
@@ -109,6 +117,8 @@ class Cast:
             return await self._new_message()
         if name == "member":
             return await self._new_helper()
+        if name == "attachment":
+            return await self.transact(self._new_attachment)
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
@@ -158,6 +168,35 @@ class Cast:
         wanted = MakeOffer(variant=variant, unit_price_minor=900, currency="EUR")
         return str((await make_offer(tx, owner, conversation, wanted)).offer.id)
 
+    async def _new_attachment(self, tx: Tx) -> str:
+        file = NewAttachment(name="bill.pdf", content_type="application/pdf", size_bytes=100)
+        made = await announce_attachment(
+            tx,
+            self.people["buyer"].principal,
+            ConversationId(UUID(self.ids["conversation"])),
+            file,
+        )
+        return str(made.id)
+
+    async def send_attachment(self) -> str:
+        """A file of the buyer's that was sent."""
+        buyer, conversation = (
+            self.people["buyer"].user,
+            ConversationId(UUID(self.ids["conversation"])),
+        )
+        identifier = AttachmentId(UUID(await self.fresh("attachment")))
+
+        async def look(tx: Tx) -> None:
+            await decide_upload(tx, await read_own_attachment(tx.con, buyer, identifier), None)
+
+        await self.transact(look)
+        message = NewMessage(client_id=uuid4(), attachments=(identifier,))
+        outgoing = Outgoing(conversation=conversation, sender=buyer, message=message)
+        async with self.market.database.connection() as con:
+            attaching = await attach(con, [outgoing])
+            assert await post_messages(con, attaching.whole), attaching.refused
+        return str(identifier)
+
 
 async def assemble(market: Market) -> Cast:
     """Put the whole cast on the stage of one market, through the services' own verbs."""
@@ -203,6 +242,7 @@ async def assemble(market: Market) -> Cast:
         lambda tx: open_conversation(tx, buyer, OpenConversation(shop=shop))
     )
     cast.ids["conversation"] = str(conversation)
+    cast.ids["attachment"] = await cast.send_attachment()
     cast.ids["offer"] = await cast.fresh("offer")
     cast.ids["message"] = await cast.fresh("message")
     # Not yet a member.

@@ -82,6 +82,7 @@ async def live_node(
         pool,
         on_events=announcer.announce,
         on_jobs=lambda: None,
+        on_passing=announcer.tell,
         pulse=Pulse(asking(config.postgres_dsn)),
     )
     client = open_presence_client(config.redis_url)

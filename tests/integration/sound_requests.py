@@ -119,6 +119,11 @@ def bodies(cast: Cast) -> dict[str, Any]:
         },
         "POST /v1/conversations/{conversation}/support-request": {"reason": "It is broken."},
         "POST /v1/conversations/{conversation}/members": {"user": str(cast.people["support"].user)},
+        "POST /v1/conversations/{conversation}/attachments": {
+            "name": "chair.pdf",
+            "content_type": "application/pdf",
+            "size_bytes": 1_000,
+        },
         "PUT /v1/conversations/{conversation}/cursor": {"read_seq": 0, "delivered_seq": 0},
         "POST /v1/conversations/{conversation}/offers": {
             "variant": cast.ids["variant"],

@@ -109,6 +109,11 @@ POST   /v1/offers/{offer}/commands accept              401 404 ok  404 403 403 4
 POST   /v1/offers/{offer}/commands counter             401 404 ok  404 403 403 404 404 404 404
 POST   /v1/offers/{offer}/commands decline             401 404 ok  404 403 403 404 404 404 404
 POST   /v1/offers/{offer}/commands withdraw            401 404 403 404 ok  ok  404 404 404 404
+POST   /v1/conversations/{conversation}/attachments    401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/conversations/{conversation}/attachments    401 404 ok  404 ok  ok  404 404 404 404
+POST   /v1/attachments/{attachment}/uploaded           401 404 ok  404 404 404 404 404 404 404
+GET    /v1/attachments/{attachment}                    401 404 ok  404 ok  ok  404 404 404 404
+DELETE /v1/attachments/{attachment}                    401 404 ok  404 404 404 404 404 404 404
 GET    /v1/notifications                               401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 POST   /v1/notifications/read                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/admin/jobs                                  401 403 403 403 403 403 403 ok  ok  ok
@@ -140,7 +145,7 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "withdraw": {"action": "withdraw"},
 }
 # Used up by whoever is let in: each of them gets one of their own.
-USED_UP: Final = ("session", "address", "media", "job", "offer", "message", "member")
+USED_UP: Final = ("session", "address", "media", "job", "offer", "message", "member", "attachment")
 
 
 class Row(msgspec.Struct, frozen=True):

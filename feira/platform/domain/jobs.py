@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from feira.platform.domain.ids import (
+    AttachmentId,
     ConversationId,
     OfferId,
     OrderId,
@@ -138,6 +139,21 @@ class NotifyOffer(Job, frozen=True, kw_only=True, tag="notifications.offer"):
 
 class ExpireOffers(Job, frozen=True, kw_only=True, tag="deals.expire_offers"):
     """End offers that nobody answered in time."""
+
+
+class DrawAttachment(Job, frozen=True, kw_only=True, tag="messaging.draw_attachment"):
+    """Draw an attached image anew, without metadata, and a thumbnail of it."""
+
+    # A file that kills the process that decodes it gets few chances.
+    attempts_max: ClassVar[int] = 4
+    timeout_s: ClassVar[float] = 60.0
+    attachment: AttachmentId
+
+
+class SweepAttachments(Job, frozen=True, kw_only=True, tag="messaging.sweep_attachments"):
+    """Delete files that were uploaded and never sent."""
+
+    timeout_s: ClassVar[float] = 300.0
 
 
 class Purge(Job, frozen=True, kw_only=True, tag="jobs.purge"):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from feira.platform.domain.attachments import AttachedFile
 from feira.platform.domain.contact_details import MessageWarning
 from feira.platform.domain.events import Event
 from feira.platform.domain.ids import ConversationId, ShopId, UserId
@@ -28,6 +29,7 @@ class MessagePosted(Event, frozen=True, kw_only=True, tag="message", omit_defaul
     client_id: UUID
     text: str | None = None
     warnings: tuple[MessageWarning, ...] = ()
+    attachments: tuple[AttachedFile, ...] = ()
     reply_to: int | None = None
     edited_at: datetime | None = None
     deleted_at: datetime | None = None

@@ -67,14 +67,18 @@ class Announcer:
         # Names may be given twice by mistake; who is present where must not depend on them.
         self.node_name = f"{node_name}/{secrets.token_hex(4)}"
         self._hear_locally: Callable[[TopicBatch], None] | None = None
+        self._hear_passing: Callable[[Topic, object], None] | None = None
 
     def is_own(self, payload: bytes) -> bool:
         """Whether this node published it."""
         return payload.startswith(self._mark)
 
-    def hear_locally(self, hear: Callable[[TopicBatch], None]) -> None:
-        """Have this process's own actors told without the detour."""
+    def hear_locally(
+        self, hear: Callable[[TopicBatch], None], passing: Callable[[Topic, object], None]
+    ) -> None:
+        """Have this process's own actors told without the detour: of events, and of what passes by."""
         self._hear_locally = hear
+        self._hear_passing = passing
 
     def announce(self, batches: list[TopicBatch]) -> None:
         """Tell everybody of committed events. Never before the commit, never blocking."""
@@ -88,6 +92,12 @@ class Announcer:
         events = [(event.seq, event.at, bytes(event.body)) for event in batch.events]
         message = EventsMessage(epoch=batch.epoch, events=events)
         self._publish(batch.topic, message)
+
+    def tell(self, topic: Topic, message: object) -> None:
+        """Tell everybody something that passes by."""
+        if self._hear_passing is not None:
+            self._hear_passing(topic, message)
+        self.announce_ephemeral(topic, message)
 
     def announce_ephemeral(
         self, topic: Topic, message: object, *, origin: UserId | None = None

@@ -11,6 +11,7 @@ from feira.platform.domain.ids import ConversationId
 from feira.platform.domain.messages import MessageText, require_changeable, require_editable
 from feira.platform.domain.messaging_events import MessageDeleted, MessageEdited, MessagePosted
 from feira.platform.domain.permissions import Principal, Role, is_allowed, require
+from feira.services.messaging.attachments import forget_sent
 from feira.services.messaging.changes import (
     SQL,
     LockedMessage,
@@ -101,6 +102,7 @@ async def delete_message(
     require_changeable(found.state)
     deleted = MessageDeleted(message=message, by=principal.user_id)
     change = await append_change(tx, conversation, deleted, actor=principal.user_id)
+    await forget_sent(tx, conversation, found.posted.attachments)
     tombstone = MessagePosted(
         sender=found.sender, client_id=found.posted.client_id, deleted_at=change.at
     )

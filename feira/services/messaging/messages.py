@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from feira.platform.domain.attachments import ATTACHMENTS_MAX, AttachedFile
 from feira.platform.domain.contact_details import warnings_of
 from feira.platform.domain.errors import Conflict, NotFound
 from feira.platform.domain.events import LoggedEvent
-from feira.platform.domain.ids import ConversationId, UserId
+from feira.platform.domain.ids import AttachmentId, ConversationId, UserId
 from feira.platform.domain.jobs import NotifyUnreadMessages
 from feira.platform.domain.messages import MessageSeq, MessageText
 from feira.platform.domain.messaging_events import MessagePosted
@@ -27,14 +28,21 @@ REMINDER_KIND: Final = "notifications.unread_messages"
 
 
 class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a device asks to be said. `client_id` is made once per message by the device, a UUID.
+    """What a device asks to be said: a text, files, or both. `client_id` is made once per message by the device, a UUID.
 
     `reply_to` is the `seq` of the message that this one answers.
     """
 
     client_id: UUID
-    text: MessageText
+    text: MessageText | None = None
+    attachments: Annotated[tuple[AttachmentId, ...], msgspec.Meta(max_length=ATTACHMENTS_MAX)] = ()
     reply_to: MessageSeq | None = None
+
+    def __post_init__(self) -> None:
+        if self.text is None and not self.attachments:
+            raise ValueError("A message has a text or attachments")
+        if len(set(self.attachments)) < len(self.attachments):
+            raise ValueError("The same file stands twice in `attachments`")
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +51,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     conversation: ConversationId
     sender: UserId
     message: NewMessage
+    files: tuple[AttachedFile, ...] = ()
+    """What its attachments are, once they were claimed."""
 
 
 class PostedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,8 +174,9 @@ def _body(outgoing: Outgoing) -> msgspec.Raw:
     posted = MessagePosted(
         sender=outgoing.sender,
         client_id=message.client_id,
-        text=message.text,
-        warnings=warnings_of(message.text),
+        text=message.text or "",
+        warnings=warnings_of(message.text) if message.text else (),
+        attachments=outgoing.files,
         reply_to=message.reply_to,
     )
     return msgspec.Raw(msgspec.json.encode(posted))

@@ -24,8 +24,12 @@ WITHOUT_KEYS: Final = {
     "PUT /v1/conversations/{conversation}/cursor": "cursors only move forward",
     "POST /v1/orders/{order}/commands": "keys belong to the order",
 }
-# The upload's form is signed anew each time; the image is the same one.
-FRESHLY_SIGNED: Final = {"POST /v1/products/{product}/media"}
+# Forms and addresses are signed anew each time; the file is the same one.
+FRESHLY_SIGNED: Final = {
+    "POST /v1/products/{product}/media",
+    "POST /v1/conversations/{conversation}/attachments",
+    "POST /v1/attachments/{attachment}/uploaded",
+}
 # What one cast does not bring about. (A suspended shop is reinstated by the next one in the list.)
 NOT_ON_STAGE: Final = {
     "POST /v1/admin/shops/{shop}/approve",
@@ -42,6 +46,9 @@ async def prepared(door: Door, endpoint: Endpoint) -> tuple[str, bytes | None]:
     for parameter in ("session", "job", "media", "address", "message", "member"):
         if parameter in endpoint.path_types:
             ids[parameter] = await door.cast.fresh(parameter)
+    if "attachment" in endpoint.path_types and endpoint.method == "DELETE":
+        # What was sent is not taken back.
+        ids["attachment"] = await door.cast.fresh("attachment")
     body: dict[str, Any] | None = door.fresh_body(name_of(endpoint))
     if body is not None and "version" in body:
         async with door.cast.market.database.connection() as con:

@@ -20,6 +20,15 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
 
     size_bytes: int
     content_type: str
+    etag: str
+    """Another one as soon as the content is another."""
+
+
+class SignedUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever has it may read one private object with it, for so long."""
+
+    url: str
+    expires_in_s: int
 
 
 class ObjectStore(Protocol):
@@ -36,6 +45,14 @@ class ObjectStore(Protocol):
         ...
 
     async def write(self, key: str, content: bytes, *, content_type: str) -> None: ...
+
+    async def copy(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
+        """Copy an object inside the store; False when the source is not the one with this etag any more."""
+        ...
+
+    async def presign_download(
+        self, key: str, *, content_type: str, disposition: str
+    ) -> SignedUrl: ...
 
     async def delete(self, key: str) -> None:
         """Delete an object; one that is not there is fine."""

@@ -18,12 +18,13 @@ from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from feira.platform.domain.errors import Unavailable
-from feira.platform.gateways.storage.port import PresignedUpload, StoredObject
+from feira.platform.gateways.storage.port import PresignedUpload, SignedUrl, StoredObject
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 UPLOAD_EXPIRES_IN_S: Final = 600
+DOWNLOAD_EXPIRES_IN_S: Final = 300
 _CONNECT_TIMEOUT_S: Final = 3
 _READ_TIMEOUT_S: Final = 10
 
@@ -111,7 +112,9 @@ class S3ObjectStore:
                 return None
             raise
         return StoredObject(
-            size_bytes=answer["ContentLength"], content_type=answer.get("ContentType", "")
+            size_bytes=answer["ContentLength"],
+            content_type=answer.get("ContentType", ""),
+            etag=answer["ETag"],
         )
 
     async def read(self, key: str, *, size_bytes_max: int) -> bytes | None:
@@ -137,6 +140,38 @@ class S3ObjectStore:
                 # An image's key is its own: another image has another.
                 CacheControl="public, max-age=31536000, immutable",
             )
+
+    async def copy(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
+        try:
+            async with _outage_as_unavailable():
+                await self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=target,
+                    CopySource={"Bucket": self._bucket, "Key": source},
+                    CopySourceIfMatch=etag,
+                    ContentType=content_type,
+                    MetadataDirective="REPLACE",
+                )
+        except ClientError as error:
+            if _is_missing(error) or _status(error) == HTTPStatus.PRECONDITION_FAILED:
+                return False
+            raise
+        return True
+
+    async def presign_download(self, key: str, *, content_type: str, disposition: str) -> SignedUrl:
+        # Signed here, without a request. The answer's headers are part of what is signed.
+        url = await self._signer.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": key,
+                "ResponseContentType": content_type,
+                "ResponseContentDisposition": disposition,
+                "ResponseCacheControl": f"private, max-age={DOWNLOAD_EXPIRES_IN_S}",
+            },
+            ExpiresIn=DOWNLOAD_EXPIRES_IN_S,
+        )
+        return SignedUrl(url=url, expires_in_s=DOWNLOAD_EXPIRES_IN_S)
 
     async def delete(self, key: str) -> None:
         async with _outage_as_unavailable():
