@@ -24,13 +24,16 @@ PRIMARIES: Final = 3
 READY_TIMEOUT_S: Final = 20.0
 NODE_TIMEOUT_MS: Final = 1_000
 MASTER_NAME: Final = "market"
+PASSWORD: Final = "of-the-servers"
+SENTINEL_PASSWORD: Final = "of-the-sentinels"
 
 
 class Valkey:
     """One server process; `start` again after `kill` serves at the same address."""
 
-    def __init__(self, folder: Path, argv: Iterable[str], port: int) -> None:
+    def __init__(self, folder: Path, argv: Iterable[str], port: int, password: str = "") -> None:
         self.address = Address("127.0.0.1", port)
+        self._login = Login(password=password)
         self._folder = folder
         self._argv = [str(valkey_server()), *argv, "--port", str(port), "--bind", "127.0.0.1"]
         self._process = ServerProcess(f"valkey-{port}", folder / f"{port}.log")
@@ -52,7 +55,7 @@ class Valkey:
 
     async def ask(self, *command: str) -> Any:
         async with asyncio.timeout(5):
-            connection = await RespConnection.open(self.address, Login())
+            connection = await RespConnection.open(self.address, self._login)
             try:
                 return await connection.ask(*command)
             finally:
@@ -178,7 +181,7 @@ async def open_cluster(folder: Path) -> AsyncGenerator[ValkeyCluster]:
 
 @dataclass
 class WatchedMaster:
-    """A master, its replica, and three sentinels."""
+    """A master, its replica, and three sentinels; all of them ask for passwords."""
 
     master: Valkey
     replica: Valkey
@@ -187,7 +190,8 @@ class WatchedMaster:
     @property
     def url(self) -> str:
         hosts = ",".join(str(sentinel.address) for sentinel in self.sentinels)
-        return f"redis+sentinel://{hosts}/{MASTER_NAME}"
+        options = f"sentinel_password={SENTINEL_PASSWORD}"
+        return f"redis+sentinel://:{PASSWORD}@{hosts}/{MASTER_NAME}?{options}"
 
     async def is_promoted(self) -> bool:
         """Whether the replica is the master now, and the sentinels say so."""
@@ -202,18 +206,22 @@ class WatchedMaster:
 @asynccontextmanager
 async def open_watched_master(folder: Path) -> AsyncGenerator[WatchedMaster]:
     ports = _ports(5)
-    servers = [Valkey(folder, _arguments(_DISKLESS), port) for port in ports[:2]]
+    options = {**_DISKLESS, "requirepass": PASSWORD, "masterauth": PASSWORD}
+    servers = [Valkey(folder, _arguments(options), port, PASSWORD) for port in ports[:2]]
     master, replica = servers
     sentinels: list[Valkey] = []
     for port in ports[2:]:
         # Sentinels write down there what they learn.
         file = folder / f"sentinel-{port}.conf"
         file.write_text(
+            f"requirepass {SENTINEL_PASSWORD}\n"
+            f"sentinel sentinel-pass {SENTINEL_PASSWORD}\n"
             f"sentinel monitor {MASTER_NAME} 127.0.0.1 {master.address.port} 2\n"
+            f"sentinel auth-pass {MASTER_NAME} {PASSWORD}\n"
             f"sentinel down-after-milliseconds {MASTER_NAME} 500\n"
             f"sentinel failover-timeout {MASTER_NAME} 2000\n"
         )
-        sentinels.append(Valkey(folder, [str(file), "--sentinel"], port))
+        sentinels.append(Valkey(folder, [str(file), "--sentinel"], port, SENTINEL_PASSWORD))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_running(servers))
         await replica.ask("REPLICAOF", *map(str, master.address))
