@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 from aiohttp import web
@@ -35,8 +34,6 @@ from feira.ws.limits import DEFAULT_LIMITS, SocketLimits
 from feira.ws.server import SocketServer
 
 log = structlog.get_logger("feira.app")
-
-SOCKET_PATH: Final = "/v1/socket"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +149,7 @@ async def open_node(
             ground.market,
             node,
             readiness=readiness,
-            extra_routes=[web.get(SOCKET_PATH, sockets.handle)],
+            extra_routes=sockets.routes(),
             sub_apps={"/sandbox": _sandbox_company(config)}
             if "payments" in config.services
             else {},

@@ -22,7 +22,7 @@ from bench.checkout_service import buy, buyer_of
 from bench.live.bench import Bench
 from bench.live.cores import SERVER_CORES, children_on, described
 from bench.live.load.client import LoadClient, Noticed, Seat, open_client
-from bench.live.peers.feira import SOCKET_PATH, on_port
+from bench.live.peers.feira import on_port
 from bench.live.report import Comparison, spread
 from bench.samples import percentile
 from bench.stage import free_port, run_server
@@ -33,6 +33,7 @@ from feira.platform.domain.topics import order_topic
 from feira.services.orders.orders import execute
 from feira.services.users.sessions import open_session
 from feira.sql.database import Tx
+from feira.ws.server import SOCKET_PATH
 
 PEERS = ("Feira",)
 _ORDERS_PER_CART: Final = 2

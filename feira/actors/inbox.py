@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from uuid import UUID
 
 import msgspec
 
@@ -11,6 +12,7 @@ from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import SessionId, UserId
 from feira.platform.domain.topics import inbox_topic
 from feira.platform.domain.user_events import SessionRevoked
+from feira.platform.runtime.announcer import ForwardMessage
 
 if TYPE_CHECKING:
     from feira.actors.node import Node
@@ -23,6 +25,15 @@ class SessionHolder(Protocol):
     @property
     def session_id(self) -> SessionId: ...
 
+    @property
+    def stream_id(self) -> UUID | None:
+        """Its name, where its client says things by other ways than it hears them."""
+        ...
+
+    def forwarded(self, data: bytes) -> None:
+        """Its client says this."""
+        ...
+
     def end_session(self) -> None: ...
 
 
@@ -31,6 +42,18 @@ class InboxActor(TopicActor):
 
     def __init__(self, user: UserId, *, node: Node) -> None:
         super().__init__(inbox_topic(user), database=node.database, bus=node.bus, tasks=node.tasks)
+
+    def forward(self, message: ForwardMessage) -> bool:
+        """Hand messages to a stream of the same session; False when it is not on this node."""
+        for watcher in self.watchers:
+            if (
+                isinstance(watcher, SessionHolder)
+                and watcher.stream_id == message.stream
+                and watcher.session_id == message.session
+            ):
+                watcher.forwarded(message.data)
+                return True
+        return False
 
     def events_delivered(self, events: list[LoggedEvent]) -> None:
         for event in events:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar, cast
+from uuid import UUID
 
 import msgspec
 import redis.asyncio as redis
@@ -38,12 +39,14 @@ from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import (
     Topic,
     conversation_topic,
+    inbox_topic,
     order_topic,
     parse_topic,
 )
 from feira.platform.runtime.announcer import (
     Announcer,
     EventsMessage,
+    ForwardMessage,
     PresenceMessage,
     decode_bus_message,
 )
@@ -206,6 +209,17 @@ class Node:
 
     # Telling.
 
+    def forward(self, principal: Principal, stream: UUID, data: bytes) -> None:
+        """Hand messages to a stream of the same session, on whatever node; lost when there is none."""
+        message = ForwardMessage(stream, principal.session_id, data)
+        topic = inbox_topic(principal.user_id)
+        if not self._forward_here(topic, message):
+            self._announcer.forward(topic, message)
+
+    def _forward_here(self, topic: Topic, message: ForwardMessage) -> bool:
+        actor = self._actors.get(topic)
+        return isinstance(actor, InboxActor) and actor.forward(message)
+
     def announce_ephemeral(
         self, topic: Topic, message: object, *, origin: UserId | None = None
     ) -> None:
@@ -279,6 +293,8 @@ class Node:
             self._tell_if_active(topic, Committed(message.batch(topic)))
         elif isinstance(message, PresenceMessage):
             self.presence.look_again(topic)
+        elif isinstance(message, ForwardMessage):
+            self._forward_here(topic, message)
         else:
             frames = PushFrames(msgspec.Raw(message.message))
             self._tell_if_active(

@@ -5,6 +5,7 @@ Signing in and watching are the session's; here is what would mean the same over
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Container
 from functools import partial
 from typing import Final, cast
@@ -44,7 +45,7 @@ IN_FLIGHT_MAX: Final = 256
 class Commands:
     """`push` takes the answers; `watched` are topics whose rights were asked already."""
 
-    __slots__ = ("_market", "_node", "_push", "_watched", "encoding", "in_flight")
+    __slots__ = ("_market", "_node", "_push", "_settled", "_watched", "encoding", "in_flight")
 
     def __init__(
         self,
@@ -62,6 +63,13 @@ class Commands:
         self.encoding: Final = encoding
         self.in_flight = 0
         """Messages that were accepted and wait for their commit."""
+        self._settled: asyncio.Future[None] | None = None
+
+    async def settled(self) -> None:
+        """Wait until all messages are answered."""
+        if self.in_flight:
+            self._settled = asyncio.get_running_loop().create_future()
+            await self._settled
 
     async def carry_out(self, principal: Principal, message: Incoming) -> None:
         """Carry out and answer one command; `send` is answered later, after its commit.
@@ -133,6 +141,8 @@ class Commands:
             self.refuse(identifier, posted)
         else:
             self.answer(identifier, "ok", {"seq": posted.seq, "at": posted.at})
+        if self._settled is not None and not self.in_flight and not self._settled.done():
+            self._settled.set_result(None)
 
     async def _require_replied(self, principal: Principal, command: Send) -> None:
         if command.reply_to is not None:

@@ -129,7 +129,7 @@ class Connection(Line):
             case Opcode.PONG:
                 pass
             case opcode if (opcode is Opcode.TEXT) == (self.encoding == "json"):
-                self._take_message(received.payload)
+                self.take_message(received.payload)
             case _:
                 self.close(CloseCode.BAD_REQUEST)
 

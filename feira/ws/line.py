@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, cast
+from uuid import UUID
 
 from feira.actors.frames import Encoding, Frame, encode_message
 from feira.platform.runtime.tasks import TaskOwner
@@ -93,6 +94,11 @@ class Line(asyncio.Protocol, ABC):
     def is_closed_by_us(self) -> bool:
         """Whether what the client sent before counts no more."""
         return self._closing is not None
+
+    @property
+    def stream_id(self) -> UUID | None:
+        """Its name, where the client says things by other ways than it hears them."""
+        return None
 
     # What the session calls.
 
@@ -193,7 +199,8 @@ class Line(asyncio.Protocol, ABC):
 
     # Carrying out, one after the other.
 
-    def _take_message(self, payload: bytes) -> None:
+    def take_message(self, payload: bytes) -> None:
+        """Have a frame of messages carried out, when those before it are."""
         if self._is_working:
             self._pending.append(payload)
         elif (work := self._carry_out(payload)) is not None:

@@ -41,13 +41,13 @@ class _In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class SeenPosition(_In, frozen=True, kw_only=True):
-    """The last event of a topic that the client has."""
+    """The last event of a topic that the client has; without `seq` it wants what comes from now on."""
 
-    seq: Seq
+    seq: Seq | None = None
     epoch: Annotated[str, Meta(max_length=40)] = ""
 
-    def position(self) -> Position:
-        return Position(seq=self.seq, epoch=self.epoch)
+    def position(self) -> Position | None:
+        return None if self.seq is None else Position(seq=self.seq, epoch=self.epoch)
 
 
 class Connect(_In, frozen=True, kw_only=True):
@@ -57,15 +57,10 @@ class Connect(_In, frozen=True, kw_only=True):
     resume: Annotated[dict[TopicName, SeenPosition], Meta(max_length=RESUME_TOPICS_MAX)] = {}
 
 
-class SubscribeTo(_In, frozen=True, kw_only=True):
+class SubscribeTo(SeenPosition, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Watch a topic from a position, or from now on."""
 
     topic: TopicName
-    seq: Seq | None = None
-    epoch: Annotated[str, Meta(max_length=40)] = ""
-
-    def position(self) -> Position | None:
-        return None if self.seq is None else Position(seq=self.seq, epoch=self.epoch)
 
 
 class OnTopic(_In, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -14,15 +15,17 @@ from feira.actors.node import Node
 from feira.platform.domain.errors import Unavailable
 from feira.platform.runtime.tasks import TaskOwner
 from feira.services.market import Market
-from feira.ws import handshake, metrics
+from feira.ws import fallback, handshake, metrics
 from feira.ws.close_codes import CloseCode
 from feira.ws.connection import Connection
 from feira.ws.limits import DEFAULT_LIMITS, SocketLimits, UserRates
+from feira.ws.line import Line
 from feira.ws.session import Session
 from feira.ws.turn import Turn
 
 log = structlog.get_logger("feira.ws")
 
+SOCKET_PATH: Final = "/v1/socket"
 DRAIN_BATCHES: Final = 20
 RETRY_WINDOW_MS: Final = (0, 5_000)
 
@@ -35,13 +38,13 @@ class SocketServer:
         self.node = node
         self.limits = limits
         self.rates = UserRates(limits)
-        self._tasks = TaskOwner()
-        self._turn = Turn()
+        self.tasks = TaskOwner()
+        self.turn = Turn()
         self.sessions: set[Session] = set()
         self._draining = False
 
     def start(self) -> None:
-        self._tasks.start(self._tick_for_ever(), name="ws-ticker")
+        self.tasks.start(self._tick_for_ever(), name="ws-ticker")
 
     async def drain(self, *, within_s: float) -> None:
         """Ask all clients to reconnect elsewhere, in paced batches with a jittered hint, and wait for them to go."""
@@ -59,28 +62,48 @@ class SocketServer:
     async def close(self) -> None:
         for session in self.sessions:
             session.connection.abort()
-        await self._tasks.close(grace_s=0.2)
+        await self.tasks.close(grace_s=0.2)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The socket and its fallback."""
+        return [
+            web.get(SOCKET_PATH, self.handle),
+            web.post(f"{SOCKET_PATH}/stream", partial(fallback.open_stream, self)),
+            web.post(f"{SOCKET_PATH}/commands", partial(fallback.carry_out, self)),
+        ]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a handshake; what is said on the socket afterwards no longer concerns aiohttp."""
+        self.require_room()
+        answer, encoding = handshake.accept(request)
+        connection = Connection(encoding, self.limits, self.tasks, self.turn)
+        try:
+            await answer.prepare(request)
+            await answer.write_eof()
+            self.open(connection)
+            handshake.take_over(request, connection)
+        except ConnectionError:
+            # The client is gone; aiohttp finds out the same way.
+            connection.connection_lost(None)
+        return answer
+
+    def require_room(self) -> None:
+        """Pass when one more may come.
+
+        Raises:
+            Unavailable: draining, or full.
+        """
         if self._draining or len(self.sessions) >= self.limits.sockets_max:
             raise Unavailable(
                 "socket.unavailable", "This server takes no new sockets right now.", retry_after_s=1
             )
-        answer, encoding = handshake.accept(request)
-        connection = Connection(encoding, self.limits, self._tasks, self._turn)
-        session = Session(self, connection)
-        connection.serve(session)
-        try:
-            await answer.prepare(request)
-            await answer.write_eof()
-            self.sessions.add(session)
-            metrics.OPEN.inc()
-            handshake.take_over(request, connection)
-        except ConnectionError:
-            # The client is gone; aiohttp finds out the same way.
-            self.left(session)
-        return answer
+
+    def open(self, line: Line) -> None:
+        """Begin a session on a line."""
+        session = Session(self, line)
+        line.serve(session)
+        self.sessions.add(session)
+        metrics.OPEN.inc()
 
     def left(self, session: Session) -> None:
         """A session whose connection is lost."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
+from uuid import UUID
 
 import structlog
 
@@ -96,6 +97,10 @@ class Session:
         assert self._principal is not None, "only who is signed in watches"
         return self._principal.session_id
 
+    @property
+    def stream_id(self) -> UUID | None:
+        return self.connection.stream_id
+
     # What actors call.
 
     def push(self, frame: Frame) -> None:
@@ -106,6 +111,9 @@ class Session:
 
     def lose(self, topic: Topic) -> None:
         self._unsubscribed(topic, "rights lost")
+
+    def forwarded(self, data: bytes) -> None:
+        self.connection.take_message(data)
 
     def end_session(self) -> None:
         self.connection.close(CloseCode.SESSION_ENDED)
@@ -254,11 +262,11 @@ class Session:
         )
 
     async def _resume(
-        self, principal: Principal, resume: dict[Topic, Position]
+        self, principal: Principal, resume: dict[Topic, Position | None]
     ) -> dict[str, dict[str, Any]]:
         """The topics of a `connect`: a right to one that was lost meanwhile must not keep out the others."""
         bodies: dict[str, dict[str, Any]] = {}
-        allowed: dict[Topic, Position] = {}
+        allowed: dict[Topic, Position | None] = {}
         async with self._market.database.connection() as con:
             for topic, position in resume.items():
                 try:

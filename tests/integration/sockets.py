@@ -144,3 +144,73 @@ async def connected(client: Client, person: Person, **resume: Any) -> dict[str, 
 
 def text_message(topic: str, text: str) -> dict[str, Any]:
     return {"topic": topic, "client_id": str(uuid4()), "text": text}
+
+
+class StreamClient(Client):
+    """The same over the fallback: a stream at one node, commands posted to the same or another one."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, person: Person, *, stream_port: int, post_port: int
+    ) -> None:
+        self._http = http
+        self._person = person
+        self._stream_port = stream_port
+        self._post_port = post_port
+        self.received: list[dict[str, Any]] = []
+        self.answer: aiohttp.ClientResponse | None = None
+        self.stream_id = ""
+        self.is_at_end = False
+
+    async def connect(self, **message: Any) -> dict[str, Any]:
+        """Open the stream with a `connect` and return its answer."""
+        self.answer = await self._http.post(
+            f"http://127.0.0.1:{self._stream_port}/v1/socket/stream",
+            data=msgspec.json.encode({"id": 0, "connect": message}),
+        )
+        assert self.answer.status == 200, await self.answer.text()
+        assert self.answer.content_type == "text/event-stream"
+        self.stream_id = (await self.until(lambda one: "stream" in one))["stream"]["id"]
+        return await self.until(lambda one: one.get("id") == 0)
+
+    async def say(self, **message: Any) -> None:
+        async with self._http.post(
+            f"http://127.0.0.1:{self._post_port}/v1/socket/commands",
+            params={"stream": self.stream_id} if self.stream_id else None,
+            data=msgspec.json.encode(message),
+            headers={"Authorization": f"Bearer {self._person.token}"},
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            lines = (await answer.read()).splitlines()
+            self.received += [msgspec.json.decode(line) for line in lines]
+
+    async def read(self) -> None:
+        assert self.answer is not None
+        assert not self.is_at_end, f"the stream has ended; still unread: {self.received}"
+        line = await self.answer.content.readline()
+        if not line:
+            self.is_at_end = True
+        elif line.startswith(b"data: "):
+            self.received.append(msgspec.json.decode(line.removeprefix(b"data: ")))
+
+    async def closed(self) -> int | None:
+        """Read to the end and return the code of the last message."""
+        async with asyncio.timeout(10):
+            while not self.is_at_end:
+                await self.read()
+        last = self.received[-1] if self.received else {}
+        return last["disconnect"]["code"] if "disconnect" in last else None
+
+
+@asynccontextmanager
+async def streaming(
+    node: RunningNode, person: Person, *, posting_to: RunningNode | None = None
+) -> AsyncGenerator[StreamClient]:
+    """A client of the fallback; `connect` opens its stream."""
+    async with aiohttp.ClientSession() as http:
+        post_port = (posting_to or node).port
+        client = StreamClient(http, person, stream_port=node.port, post_port=post_port)
+        try:
+            yield client
+        finally:
+            if client.answer is not None:
+                client.answer.close()

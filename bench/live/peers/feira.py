@@ -13,7 +13,7 @@ from bench.live.kit import Kit
 from bench.live.load.client import Dialect, Seat
 from bench.live.peers.peer import Rooms, Running, count_rows
 from bench.stage import free_port, make_principal, make_shop, run_server
-from feira.app import SOCKET_PATH, Ground, open_ground
+from feira.app import Ground, open_ground
 from feira.platform.domain.ids import ConversationId, ShopId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import conversation_topic
@@ -21,6 +21,7 @@ from feira.platform.runtime.config import Config
 from feira.services.messaging.conversations import OpenConversation, open_conversation
 from feira.services.users.sessions import open_session
 from feira.sql.database import Tx
+from feira.ws.server import SOCKET_PATH
 
 _PEOPLE_PER_TRANSACTION: Final = 100
 _ADD_MEMBERS: Final = """

@@ -40,7 +40,15 @@ class PresenceMessage(msgspec.Struct, frozen=True, array_like=True, tag="presenc
     """On the bus: somebody came to the channel's topic or went; who is there now is in Redis."""
 
 
-BusMessage = EventsMessage | EphemeralMessage | PresenceMessage
+class ForwardMessage(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
+    """On the bus, on a user's inbox: messages (JSON) of a session for a stream that is open on another node."""
+
+    stream: UUID
+    session: UUID
+    data: bytes
+
+
+BusMessage = EventsMessage | EphemeralMessage | PresenceMessage | ForwardMessage
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[BusMessage] = msgspec.msgpack.Decoder(BusMessage)
 
@@ -109,6 +117,10 @@ class Announcer:
     def ring_presence(self, topic: Topic) -> None:
         """Tell the other nodes that who is there has changed."""
         self._publish(topic, PresenceMessage())
+
+    def forward(self, topic: Topic, message: ForwardMessage) -> None:
+        """Hand messages to the node that has the stream."""
+        self._publish(topic, message)
 
     def _publish(self, topic: Topic, message: BusMessage) -> None:
         self._bus.publish(str(topic), self._mark + _encoder.encode(message))

@@ -88,6 +88,24 @@ async def authenticate(market: Market, token: str) -> Authenticated:
     return Authenticated(principal=principal, expires_at=claims.expires_at)
 
 
+def bearer_token(header: str | None) -> str | None:
+    """The access token of an Authorization header; None without one.
+
+    Raises:
+        NotSignedIn: `auth.token_invalid`: it is there and no good.
+    """
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    # Header bytes beyond ASCII arrive as lone surrogates, which nothing further in could encode.
+    if scheme.lower() != "bearer" or not token or not token.isascii():
+        raise NotSignedIn(
+            "auth.token_invalid", "Send the access token as `Authorization: Bearer TOKEN`."
+        )
+    return token
+
+
 async def log_in(
     market: Market, given: Login, *, user_agent: str, address: str | None
 ) -> tuple[TokensView, sessions.RefreshToken]:
