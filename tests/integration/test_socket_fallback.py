@@ -53,10 +53,10 @@ async def test_what_is_posted_to_one_node_reaches_a_stream_on_another_and_a_sock
         hello = await buyer.connect(token=meeting.buyer.token)
         assert hello["connect"]["user"] == str(meeting.buyer.user)
         await connected(seller, meeting.seller)
-        for client in (buyer, seller):
-            # The buyer's subscription is posted to the other node and answered on the stream.
-            subscribed = await client.ask(subscribe={"topic": meeting.topic})
-            assert subscribed["subscribe"]["seq"] == 0
+        # The buyer's subscription is posted to the other node and answered on the stream.
+        subscribed = await buyer.ask(subscribe={"topic": meeting.topic})
+        assert subscribed["subscribe"]["seq"] == 0
+        await seller.ask(subscribe={"topic": meeting.topic})
         sent = text_message(meeting.topic, "Ainda está disponível?")
         assert (await buyer.ask(send=sent))["ok"]["seq"] == 1
         assert await buyer.event(1) == await seller.event(1)
@@ -70,8 +70,12 @@ async def test_what_is_posted_to_one_node_reaches_a_stream_on_another_and_a_sock
         assert cursor["cursor"]["read_seq"] == 2
         await buyer.say(typing={"topic": meeting.topic})
         assert await seller.until(lambda message: "typing" in message)
-        await buyer.ask(unsubscribe={"topic": meeting.topic})
-        await seller.until(lambda message: message.get("presence", {}).get("online") is False)
+        assert "ok" in await buyer.ask(unsubscribe={"topic": meeting.topic})
+        await seller.ask(send=text_message(meeting.topic, "Alô?"))
+        position = {"seq": 2, "epoch": subscribed["subscribe"]["epoch"]}
+        missed = await buyer.ask(subscribe={"topic": meeting.topic, **position})
+        assert [event["seq"] for event in missed["subscribe"]["events"]] == [3]
+        assert not [message for message in buyer.received if "event" in message]
 
 
 async def test_a_cut_stream_resumes_on_another_node_and_misses_nothing(
