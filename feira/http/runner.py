@@ -20,12 +20,17 @@ LINGER_S: Final = 5.0
 log = structlog.get_logger()
 
 
-def build_runner(app: web.Application, *, shutdown_timeout_s: float) -> web.AppRunner:
-    """A runner for `app`; the caller sets it up, adds sites and cleans it up."""
+def build_runner(
+    app: web.Application, *, shutdown_timeout_s: float, keepalive_s: float = KEEPALIVE_S
+) -> web.AppRunner:
+    """A runner for `app`; the caller sets it up, adds sites and cleans it up.
+
+    A connection has `keepalive_s` from its opening, or its last answer, to send the head of a request whole.
+    """
     return _Runner(
         app,
         access_log=None,
-        keepalive_timeout=KEEPALIVE_S,
+        keepalive_timeout=keepalive_s,
         max_line_size=HEADER_LINE_BYTES_MAX,
         max_field_size=HEADER_LINE_BYTES_MAX,
         lingering_time=LINGER_S,

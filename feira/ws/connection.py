@@ -11,7 +11,7 @@ import structlog
 
 from feira.actors.frames import Encoding, Frame
 from feira.platform.runtime.tasks import TaskOwner
-from feira.ws import wire
+from feira.ws import metrics, wire
 from feira.ws.close_codes import CloseCode
 from feira.ws.limits import SocketLimits
 from feira.ws.line import Line
@@ -178,6 +178,7 @@ class Connection(Line):
     def _fail(self, code: FailCode, reason: str) -> None:
         """RFC 6455, 7.1.7."""
         log.info("ws_failed", code=int(code), reason=reason)
+        metrics.CLOSED.labels(str(int(code))).inc()
         self._end(wire.close_frame(code, reason))
         self._go_deaf()
 
