@@ -142,7 +142,7 @@ class ValkeyCluster:
 
 @asynccontextmanager
 async def open_cluster(folder: Path) -> AsyncGenerator[ValkeyCluster]:
-    ports = _ports(2 * (PRIMARIES + 1))
+    ports = free_ports(2 * (PRIMARIES + 1))
     nodes: list[Valkey] = []
     for number in range(PRIMARIES + 1):
         own = folder / f"node-{number}"
@@ -205,7 +205,7 @@ class WatchedMaster:
 
 @asynccontextmanager
 async def open_watched_master(folder: Path) -> AsyncGenerator[WatchedMaster]:
-    ports = _ports(5)
+    ports = free_ports(5)
     options = {**_DISKLESS, "requirepass": PASSWORD, "masterauth": PASSWORD}
     servers = [Valkey(folder, _arguments(options), port, PASSWORD) for port in ports[:2]]
     master, replica = servers
@@ -248,7 +248,7 @@ def _arguments(options: dict[str, str]) -> list[str]:
     return [part for name, value in options.items() for part in (f"--{name}", value)]
 
 
-def _ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     ports: set[int] = set()
     while len(ports) < count:
         ports.add(free_port(ports))

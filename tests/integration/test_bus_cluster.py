@@ -14,7 +14,7 @@ import pytest
 from feira.platform.runtime.bus import Bus
 from feira.platform.runtime.cluster_map import PARTITION_SLOTS, partition_of
 from tests.integration.live import eventually
-from tests.valkeys import Valkey, ValkeyCluster, open_cluster
+from tests.valkeys import Valkey, ValkeyCluster, free_ports, open_cluster
 
 
 class Ears:
@@ -33,14 +33,21 @@ class Ears:
 
 
 @asynccontextmanager
-async def ears(url: str) -> AsyncGenerator[Ears]:
+async def ears_soon(url: str) -> AsyncGenerator[Ears]:
+    """Whether there is a server yet or not."""
     one = Ears(url)
     one.bus.start_receiving(one.receive, one.miss)
     try:
-        await eventually(lambda: one.bus.is_connected)
         yield one
     finally:
         await one.bus.close()
+
+
+@asynccontextmanager
+async def ears(url: str) -> AsyncGenerator[Ears]:
+    async with ears_soon(url) as one:
+        await eventually(lambda: one.bus.is_connected)
+        yield one
 
 
 def topics(count: int) -> list[str]:
@@ -108,3 +115,21 @@ async def require_heard(speaker: Ears, hearer: Ears, watched: list[str], payload
     await eventually(lambda: all(hearer.heard[topic, payload] for topic in watched))
     await asyncio.sleep(0.05)
     assert all(hearer.heard[topic, payload] == 1 for topic in watched)
+
+
+async def test_what_is_published_before_a_server_is_there_waits_for_it(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    valkey = Valkey(tmp_path, [], port)
+    url = f"redis://{valkey.address}"
+    async with ears_soon(url) as one, ears_soon(url) as other:
+        await one.bus.watch(["ops"])
+        other.bus.publish("ops", b"early")
+        assert other.bus.waiting == 1
+        await valkey.start()
+        try:
+            await eventually(lambda: one.missed == {"ops"})
+            await eventually(lambda: not other.bus.waiting)
+            other.bus.publish("ops", b"later")
+            await eventually(lambda: one.heard["ops", b"later"] == 1)
+        finally:
+            await valkey.kill()

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Generic, TypeVar
 
 import structlog
 
+from feira.platform.runtime import bus_metrics
 from feira.platform.runtime.bus_owners import Owners
 from feira.platform.runtime.redis_url import Address
 from feira.platform.runtime.resp import RespConnection
@@ -49,6 +50,7 @@ class Link(ABC):
                 connection = await self._owners.topology.open(self.address)
                 await self.serve(connection)
             except OSError as error:
+                bus_metrics.LINKS_LOST.labels(self.name).inc()
                 log.warning(
                     "bus_link_lost",
                     link=self.name,

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import hiredis
 import structlog
 
+from feira.platform.runtime import bus_metrics
 from feira.platform.runtime.bus_link import Link, Links
 from feira.platform.runtime.bus_owners import Owners
 from feira.platform.runtime.cluster_map import parse_redirect
@@ -49,6 +50,8 @@ class PublishLink(Link):
         self._published_at = 0.0
 
     def put(self, message: Message) -> None:
+        if len(self._outbox) == OUTBOX_MAX:
+            bus_metrics.MESSAGES_DROPPED.inc()
         self._outbox.append(message)
         if len(self._outbox) == 1:
             self._filled.set()

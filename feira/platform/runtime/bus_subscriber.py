@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import hiredis
 import structlog
 
+from feira.platform.runtime import bus_metrics
 from feira.platform.runtime.bus_link import Link, Links
 from feira.platform.runtime.bus_owners import Owners
 from feira.platform.runtime.cluster_map import parse_redirect
@@ -206,6 +207,7 @@ class Subscriber:
                 self._owners.doubt()
                 link.change([channel], watched.partition, listen=True)
         if closed:
+            bus_metrics.GAPS_CLOSED.inc(len(closed))
             log.info("bus_gap_closed", topics=len(closed), server=str(link.address))
             self._missed(closed)
 
