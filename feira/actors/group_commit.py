@@ -20,6 +20,7 @@ from feira.platform.domain.errors import FeiraError, Unavailable
 from feira.platform.domain.ids import ConversationId
 from feira.platform.runtime.tasks import TaskOwner
 from feira.services.messaging.attaching import MessageKey, attach, key_of
+from feira.services.messaging.blocks import is_blocked, list_blocked_senders
 from feira.services.messaging.messages import (
     Outgoing,
     PostedBatch,
@@ -132,12 +133,13 @@ class GroupCommit:
         return batch
 
     async def _commit(self, batch: list[Post]) -> None:
+        silenced: list[Post] = []
         try:
             async with self._database.connection() as con:
                 attaching = await attach(con, [post.outgoing for post in batch])
                 posted = await post_messages(con, attaching.whole) if attaching.whole else {}
                 # Committed: everybody is told while the connection goes back to the pool.
-                self._tell(batch, posted, attaching.refused)
+                silenced = self._tell(batch, posted, attaching.refused)
         except FeiraError as error:
             # Also when the connection broke around the commit: the resend with the same client id finds out.
             for post in batch:
@@ -153,18 +155,40 @@ class GroupCommit:
             batch[0].answered(
                 Unavailable("actor.restarted", "Something went wrong here; please try again.")
             )
+        if silenced:
+            await self._explain(silenced)
+
+    async def _explain(self, posts: list[Post]) -> None:
+        """Answer those that found no place: blocked, or no members."""
+        try:
+            async with self._database.connection() as con:
+                blocked = await list_blocked_senders(con, [post.outgoing for post in posts])
+        except FeiraError as error:
+            for post in posts:
+                post.answered(error)
+            return
+        for post in posts:
+            sender = (post.outgoing.conversation, post.outgoing.sender)
+            post.answered(is_blocked() if sender in blocked else not_a_conversation())
 
     def _tell(
         self,
         batch: list[Post],
         posted: dict[ConversationId, PostedBatch],
         refused: dict[MessageKey, FeiraError],
-    ) -> None:
+    ) -> list[Post]:
+        """Answer what is decided, and return what found no place and has to learn why."""
+        silenced: list[Post] = []
         for post in batch:
             conversation, sender, client_id = key = key_of(post.outgoing)
             places = posted.get(conversation)
             place = None if places is None else places.places.get((sender, client_id))
-            post.answered(place or refused.get(key) or not_a_conversation())
+            answer = place or refused.get(key)
+            if answer is None:
+                silenced.append(post)
+            else:
+                post.answered(answer)
         for conversation, places in posted.items():
             if places.events:
                 self._committed(conversation, places)
+        return silenced

@@ -6,6 +6,7 @@ from typing import Final
 
 from feira.http import (
     attachments,
+    blocks,
     carts,
     conversations,
     jobs,
@@ -36,6 +37,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *messages.ENDPOINTS,
     *support.ENDPOINTS,
     *attachments.ENDPOINTS,
+    *blocks.ENDPOINTS,
     *offers.ENDPOINTS,
     *notifications.ENDPOINTS,
     *jobs.ENDPOINTS,

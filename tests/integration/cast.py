@@ -245,6 +245,7 @@ async def assemble(market: Market) -> Cast:
     cast.ids["attachment"] = await cast.send_attachment()
     cast.ids["offer"] = await cast.fresh("offer")
     cast.ids["message"] = await cast.fresh("message")
+    cast.ids["user"] = str(people["staff"].user)
     # Not yet a member.
     cast.ids["member"] = str(people["support"].user)
     return cast

@@ -44,6 +44,9 @@ POST   /v1/me/addresses                                401 ok  ok  ok  ok  ok  o
 GET    /v1/me/addresses/{address}                      401 404 ok  404 404 404 404 404 404 404
 PUT    /v1/me/addresses/{address}                      401 404 ok  404 404 404 404 404 404 404
 DELETE /v1/me/addresses/{address}                      401 404 ok  404 404 404 404 404 404 404
+GET    /v1/me/blocks                                   401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+PUT    /v1/me/blocks/{user}                            401 404 ok  404 ok  ok  404 404 404 404
+DELETE /v1/me/blocks/{user}                            401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 POST   /v1/shops                                       401 403 ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/shops/by-slug/{slug}                        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/shops/{shop}                                ok  ok  ok  ok  ok  ok  ok  ok  ok  ok

@@ -95,6 +95,13 @@ class MemberRemoved(Event, frozen=True, kw_only=True, tag="member.removed"):
     by: UserId
 
 
+class BlockChanged(Event, frozen=True, kw_only=True, tag="block.changed"):
+    """On the blocker's inbox: they hear no more from somebody, or hear from them again."""
+
+    user: UserId
+    blocked: bool
+
+
 class ConversationOpened(Event, frozen=True, kw_only=True, tag="conversation.opened"):
     """On a member's inbox: there is a conversation that they belong to from now on."""
 

@@ -5,6 +5,8 @@ WITH head AS (
     FROM conversation_members m
     WHERE c.id = $1::uuid AND m.conversation_id = $1 AND m.user_id = $2::uuid
       AND NOT EXISTS (SELECT FROM messages k WHERE k.conversation_id = $1 AND k.sender_id = $2 AND k.client_id = $3::uuid)
+      AND (SELECT true FROM user_blocks b JOIN conversation_members o ON o.conversation_id = $1 AND o.user_id = b.blocker_id
+           WHERE b.blocked_id = $2 LIMIT 1) IS NULL
     RETURNING c.seq, c.changes, c.last_message_at AS at
 ), added AS (
     INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
@@ -46,6 +48,10 @@ WITH incoming AS (
     SELECT i.*, row_number() OVER (PARTITION BY i.conversation_id ORDER BY i.place) AS nth
     FROM incoming i
     WHERE NOT EXISTS (SELECT FROM known k WHERE k.conversation_id = i.conversation_id AND k.sender_id = i.sender_id AND k.client_id = i.client_id)
+      -- Whoever is blocked by another member says nothing new. A scalar, so that it stays one probe for each.
+      AND (SELECT true FROM user_blocks b
+           JOIN conversation_members o ON o.conversation_id = i.conversation_id AND o.user_id = b.blocker_id
+           WHERE b.blocked_id = i.sender_id LIMIT 1) IS NULL
 ), totals AS (
     SELECT conversation_id, count(*) AS total FROM fresh GROUP BY conversation_id
 ), locked AS (
