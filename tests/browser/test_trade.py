@@ -52,6 +52,33 @@ async def sign_in(browser: Browser, origin: str, name: str) -> None:
     await browser.sees("Good things", "body")
 
 
+async def change_what_was_said(buyer: Browser, seller: Browser) -> None:
+    """React, reply, edit, delete and search in an open thread."""
+    await buyer.click(".message.theirs .more")
+    await buyer.click("dialog .emoji", text="🙏")
+    await seller.sees("🙏", ".message.mine .reactions")
+    await seller.click(".message.theirs .more")
+    await seller.click("dialog button", text="Reply")
+    await seller.sees("Reply to Inês", ".about")
+    await seller.type(".composer .input", "Four of tham, that is.")
+    await seller.click(".composer button[aria-label=Send]")
+    await buyer.sees("Bom dia!", ".message.theirs .quote")
+    await seller.click(".message.mine:last-child .more")
+    await seller.click("dialog button", text="Edit")
+    await seller.type(".composer .input", " Or six.")
+    await seller.click(".composer button[aria-label=Send]")
+    await buyer.sees("Or six.", ".messages")
+    await buyer.sees("edited", ".message.theirs:last-child")
+    await seller.click(".message.mine:last-child .more")
+    await seller.click("dialog button", text="Delete for everybody")
+    await buyer.sees("This message was deleted", ".message.theirs:last-child")
+    await buyer.click("button[aria-label='Find in this conversation']")
+    await buyer.type("dialog input[type=search]", "alike")
+    await buyer.click("dialog button", text="Find")
+    await buyer.click("dialog .hit")
+    await buyer.sees("No two alike", ".sought")
+
+
 async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
     origin = f"http://127.0.0.1:{market.port}"
     async with browsers(2) as (buyer, seller):
@@ -72,6 +99,8 @@ async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
         await seller.click(".composer button[aria-label=Send]")
         await buyer.sees("They are. No two alike.", "body")
         await seller.sees("Here now", ".thread-head")
+
+        await change_what_was_said(buyer, seller)
 
         await buyer.go(f"{origin}/?q=espresso")
         # The browser keeps the page that was left for its back button; its socket must not stay.

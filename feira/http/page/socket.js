@@ -107,8 +107,8 @@ export class LiveSocket {
     });
   }
 
-  send(topic, text, clientId) {
-    return this.command("send", { topic, client_id: clientId, text }, { durable: true });
+  send(topic, text, clientId, replyTo) {
+    return this.command("send", { topic, client_id: clientId, text, ...(replyTo && { reply_to: replyTo }) }, { durable: true });
   }
 
   /** Tell something that needs no answer and is worth nothing later, such as typing. */

@@ -39,7 +39,7 @@ export async function chatView({ params, signal, go }) {
     const moved = detail?.seq !== undefined && detail.seq !== known.find((one) => one.id === detail.conversation)?.seq;
     if (moved) reload().catch(ignoreAbort);
   }, signal);
-  listen(live, "inbox", ({ detail }) => { if (detail.kind === "conversation.opened") reload().catch(ignoreAbort); }, signal);
+  listen(live, "inbox", ({ detail }) => { if (detail.kind === "conversation.opened" || detail.kind === "conversation.left") reload().catch(ignoreAbort); }, signal);
 
   let thread = null;
   if (chosen) {
@@ -65,7 +65,7 @@ function row(conversation, isChosen) {
     h("span", { class: "grow" },
       h("span", { class: "conversation-top" }, h("span", { class: "strong clip" }, partner(conversation)), h("time", { class: "muted small", datetime: conversation.active_at }, when(conversation.active_at))),
       h("span", { class: "conversation-last" },
-        h("span", { class: "clip muted small" }, last ? [mine && "You: ", last.offer ? offerLine(last) : last.text ?? ""] : conversation.subject_title ?? "New conversation"),
+        h("span", { class: "clip muted small" }, last ? [mine && "You: ", last.offer ? offerLine(last) : last.deleted_at ? "Message deleted" : last.text ?? ""] : conversation.subject_title ?? "New conversation"),
         unread > 0 && h("span", { class: "badge" }, unread, h("span", { class: "sr" }, " unread"))))));
 }
 

@@ -1,19 +1,19 @@
-// One conversation: history by scrolling up, sending at once and confirming later, ticks, typing, presence.
+// One conversation: history by scrolling up, sending at once and confirming later, what becomes of messages, ticks, presence.
 
 import { busy, fill, h } from "../dom.js";
 import { api, live, session } from "../feira.js";
 import { day } from "../format.js";
 import { icon } from "../icons.js";
-import { avatar } from "../tiles.js";
-import { toastError } from "../toast.js";
-import { bubble, showTicks } from "./bubble.js";
-import { partner, partnerKey, subjectLink } from "./chat.js";
+import { ThreadLog } from "../thread_log.js";
+import { toast, toastError } from "../toast.js";
+import { bubble, happening, showTicks } from "./bubble.js";
+import { partner } from "./chat.js";
+import { Composer } from "./composer.js";
 import { Offers } from "./offers.js";
+import { callSupport, chooseAction, searchConversation } from "./thread_dialogs.js";
+import { ThreadHead } from "./thread_head.js";
 
 const PAGE = 40;
-const TEXT_MAX = 4000;
-const TYPING_EVERY_MS = 2_500;
-const TYPING_SHOWN_MS = 6_000;
 const NEAR_END_PX = 120;
 const GROUP_WITHIN_MS = 5 * 60_000;
 
@@ -26,16 +26,15 @@ export async function openThread(room, conversation, { signal, go }) {
 
 class Thread {
   #room; #conversation; #topic; #signal;
-  #messages = new Map(); // seq -> { seq, at, sender, text, clientId }, or { seq, at, body } of an offer
-  #outbox = new Map(); // client id -> { clientId, text, at, failed }
-  #members = new Map(); // user -> { read_seq, delivered_seq }
-  #online = new Set();
-  #before = null; #loadingOlder = false; #typingTimer = 0; #toldTyping = 0; #unwatch = () => {};
+  #thread = new ThreadLog();
+  #outbox = new Map(); // client id -> { at, body, reply, failed }
+  #members = new Map(); // user -> { display_name, role, read_seq, delivered_seq }
+  #before = null; #loadingOlder = false; #unwatch = () => {};
   #offers; #ticking = 0;
+  #on = { resend: (message) => this.#deliver(message), act: (message) => this.#act(message), react: (message, emoji) => this.#react(message, emoji), jump: (seq) => this.#jump(seq) };
   #log = h("ol", { class: "messages", role: "log", "aria-live": "polite", "aria-label": "Messages" });
   #older = h("div", { class: "older" });
-  #scroll; #status = h("span", { class: "small muted clip" }); #face = h("span", {}); #typing = h("div", { class: "typing", hidden: true, role: "status" });
-  #text; #visible = () => this.#markRead();
+  #scroll; #head; #composer; #visible = () => this.#markRead();
 
   constructor(room, conversation, signal, go) {
     this.#room = room;
@@ -47,22 +46,14 @@ class Thread {
   }
 
   #build() {
-    const name = partner(this.#conversation);
-    this.#text = h("textarea", { class: "input", name: "text", rows: 1, maxlength: TEXT_MAX, placeholder: `Write to ${name}`, "aria-label": `Message to ${name}`, enterkeyhint: "send",
-      oninput: () => { this.#grow(); this.#tellTyping(); },
-      onkeydown: (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.#send(); } } });
-    const form = h("form", { class: "composer", onsubmit: (event) => { event.preventDefault(); this.#send(); } },
-      this.#conversation.subject_kind === "product" && h("button", { class: "button quiet round", type: "button", "aria-label": "Make an offer", onclick: (event) => busy(event.currentTarget, () => this.#offers.make()).catch(toastError) }, icon("tag")),
-      this.#text, h("button", { class: "button round", "aria-label": "Send" }, icon("send")));
-    this.#scroll = h("div", { class: "thread-scroll", tabindex: "0", "aria-label": "History", onscroll: () => this.#loadOlderNearTop() }, this.#older, this.#log, this.#typing);
-    fill(this.#typing, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), h("span", { class: "small muted" }, `${name} is typing`));
-    fill(this.#room,
-      h("header", { class: "thread-head" },
-        h("a", { class: "tool only-small", href: "/chat", "aria-label": "All conversations" }, icon("back")),
-        this.#face,
-        h("div", { class: "grow" }, h("h2", { class: "clip" }, name), this.#status),
-        subjectLink(this.#conversation)),
-      this.#scroll, form);
+    this.#head = new ThreadHead(this.#conversation, { search: () => this.#search(), support: () => callSupport(this.#conversation.id).catch(toastError) });
+    this.#composer = new Composer(partner(this.#conversation), {
+      onSend: (text, about) => this.#said(text, about),
+      onTyping: () => live.socket.tell("typing", { topic: this.#topic }),
+      before: this.#conversation.subject_kind === "product" && h("button", { class: "button quiet round", type: "button", "aria-label": "Make an offer", onclick: (event) => busy(event.currentTarget, () => this.#offers.make()).catch(toastError) }, icon("tag")),
+    });
+    this.#scroll = h("div", { class: "thread-scroll", tabindex: "0", "aria-label": "History", onscroll: () => this.#loadOlderNearTop() }, this.#older, this.#log, this.#head.typing);
+    fill(this.#room, this.#head.element, this.#scroll, this.#composer.element);
     document.addEventListener("visibilitychange", this.#visible);
     addEventListener("focus", this.#visible);
   }
@@ -74,8 +65,9 @@ class Thread {
     this.#unwatch = live.socket.watch(this.#topic, {
       onEvent: (event) => this.#arrived(event),
       // Between the history above and the subscription there may be something: look again when it is ahead.
-      onState: (state, seq) => { this.#takeState(state); if (seq > this.#newest()) this.#reload(); },
-      onReset: () => this.#reload(),
+      onState: (state, seq) => { this.#takeState(state); if (seq > this.#thread.seq) this.#reload(); },
+      onReset: () => { this.#thread.clear(); this.#reload(); },
+      onRefused: ({ message }) => toast(message, { bad: true }),
       onEphemeral: (name, body) => this.#ephemeral(name, body),
     });
     this.#render();
@@ -85,12 +77,12 @@ class Thread {
   shown() {
     this.#toEnd();
     this.#markRead();
-    if (matchMedia("(pointer: fine)").matches) this.#text.focus();
+    if (matchMedia("(pointer: fine)").matches) this.#composer.focus();
   }
 
   close() {
     this.#unwatch();
-    clearTimeout(this.#typingTimer);
+    this.#head.close();
     clearInterval(this.#ticking);
     document.removeEventListener("visibilitychange", this.#visible);
     removeEventListener("focus", this.#visible);
@@ -98,52 +90,53 @@ class Thread {
 
   // Incoming
 
-  #arrived({ seq, at, body }) {
-    if (body.kind !== "message" && !body.offer) return;
+  #arrived(event) {
+    const { body } = event;
     const follow = this.#isNearEnd();
+    const own = (body.sender ?? body.actor) === session.user.id;
+    const isSaid = body.kind === "message" || body.offer !== undefined;
     this.#outbox.delete(body.client_id);
-    this.#put({ seq, at, body });
-    if ((body.sender ?? body.actor) !== session.user.id) this.#showTyping(false);
+    this.#take(event);
+    if (isSaid && !own) this.#showTyping(false);
     this.#render();
-    if (follow || (body.sender ?? body.actor) === session.user.id) this.#toEnd();
+    if (isSaid && (follow || own)) this.#toEnd();
     this.#markRead();
+  }
+
+  #take(event) {
+    const { seq, body } = event;
+    this.#thread.apply(event);
+    if (body.offer) this.#offers.take(event);
+    if (body.kind === "member.added") this.#members.set(body.user, { display_name: body.display_name, role: body.role, read_seq: seq, delivered_seq: seq });
+    if (body.kind === "member.removed") this.#members.delete(body.user);
   }
 
   #ephemeral(name, body) {
     if (name === "typing") this.#showTyping(body.user !== session.user.id);
-    if (name === "presence") {
-      if (body.online) this.#online.add(body.user);
-      else this.#online.delete(body.user);
-      this.#renderHead();
-    }
+    if (name === "presence") this.#head.presence(body);
     // A crowd is a number: its names come again when it has gone.
-    if (name === "presence_count") {
-      this.#online.clear();
-      this.#renderHead();
-    }
+    if (name === "presence_count") this.#head.here([]);
     if (name === "cursor") {
-      this.#members.set(body.user, { read_seq: body.read_seq, delivered_seq: body.delivered_seq });
+      this.#members.set(body.user, { ...this.#members.get(body.user), read_seq: body.read_seq, delivered_seq: body.delivered_seq });
       this.#renderTicks();
     }
   }
 
   #takeState({ members = [], online = [] }) {
     this.#takeMembers(members);
-    this.#online = new Set(online);
-    this.#renderHead();
+    this.#head.here(online);
     this.#renderTicks();
   }
 
   #takeMembers(members) {
-    for (const one of members) this.#members.set(one.user_id, one);
+    this.#members = new Map(members.map((one) => [one.user_id, one]));
   }
 
   async #reload() {
     const page = await this.#fetchPage(null).catch((error) => { if (error.code || error.name === "AbortError") return null; throw error; });
     if (!page) return;
-    const oldest = page.items[0]?.seq ?? 1;
     // A hole between what is shown and the newest page: start over from the newest.
-    if (oldest > this.#newest() + 1) this.#messages.clear();
+    if (page.next_before !== null && !page.items.some(({ seq }) => this.#thread.has(seq))) this.#thread.clear();
     this.#takePage(page);
     this.#render();
     this.#toEnd();
@@ -157,17 +150,21 @@ class Thread {
     return api.get(`/v1/conversations/${this.#conversation.id}/messages?limit=${PAGE}${query}`, { signal: this.#signal });
   }
 
-  #takePage({ items, next_before: before }) {
-    for (const item of items) {
+  #takePage(page) {
+    this.#thread.load(page);
+    for (const item of page.items) {
       this.#outbox.delete(item.body.client_id);
-      this.#put(item);
+      if (item.body.offer) this.#offers.take(item);
     }
-    const oldest = Math.min(...this.#messages.keys());
-    if (items.length === 0 || items[0].seq <= oldest) this.#before = before;
+    if (page.items.length === 0 || page.items[0].seq <= this.#thread.oldest) this.#before = page.next_before;
   }
 
-  async #loadOlderNearTop() {
-    if (this.#scroll.scrollTop > 240 || this.#before === null || this.#loadingOlder) return;
+  #loadOlderNearTop() {
+    if (this.#scroll.scrollTop <= 240 && !this.#loadingOlder) this.#loadOlder().catch((error) => { if (error.name !== "AbortError" && !error.code) throw error; });
+  }
+
+  async #loadOlder() {
+    if (this.#before === null) return;
     this.#loadingOlder = true;
     try {
       const page = await this.#fetchPage(this.#before);
@@ -177,65 +174,81 @@ class Thread {
       this.#render();
       // What is being read stays where it is.
       this.#scroll.scrollTop = top + this.#scroll.scrollHeight - height;
-    } catch (error) {
-      if (error.name !== "AbortError" && !error.code) throw error;
     } finally {
       this.#loadingOlder = false;
     }
   }
 
-  #put({ seq, at, body }) {
-    if (body.kind === "message") this.#messages.set(seq, { seq, at, sender: body.sender, text: body.text, clientId: body.client_id });
-    if (body.offer) {
-      this.#messages.set(seq, { seq, at, body });
-      this.#offers.take({ seq, body });
-    }
+  async #search() {
+    const { seq } = await searchConversation(this.#conversation.id);
+    if (seq) await this.#jump(seq);
   }
 
-  #newest() {
-    return Math.max(0, ...this.#messages.keys());
+  async #jump(seq) {
+    try {
+      while (!this.#thread.has(seq) && this.#before !== null) await this.#loadOlder();
+    } catch (error) {
+      toastError(error);
+    }
+    const row = this.#log.querySelector(`.message[data-seq="${seq}"]`);
+    row?.scrollIntoView({ block: "center" });
+    row?.classList.add("sought");
   }
 
   // Outgoing
 
-  #send() {
-    const text = this.#text.value.trim();
-    if (!text) return;
-    this.#text.value = "";
-    this.#grow();
-    this.#toldTyping = 0;
-    this.#deliver({ clientId: crypto.randomUUID(), text, at: new Date().toISOString(), failed: null });
+  #said(text, { replyTo, editing }) {
+    if (editing) {
+      if (text !== editing.body.text) this.#change("edit", editing, { client_id: crypto.randomUUID(), text });
+      return;
+    }
+    const body = { kind: "message", sender: session.user.id, client_id: crypto.randomUUID(), text, ...(replyTo && { reply_to: replyTo.seq }) };
+    const reply = replyTo && { seq: replyTo.seq, sender: replyTo.body.sender, text: replyTo.body.text, deleted: false };
+    this.#deliver({ at: new Date().toISOString(), body, reply, failed: null });
   }
 
   #deliver(message) {
+    const { client_id: clientId, text, reply_to: replyTo } = message.body;
     message.failed = null;
-    this.#outbox.set(message.clientId, message);
+    this.#outbox.set(clientId, message);
     this.#render();
     this.#toEnd();
-    live.socket.send(this.#topic, message.text, message.clientId).then(
+    live.socket.send(this.#topic, text, clientId, replyTo).then(
       ({ seq, at }) => {
-        this.#outbox.delete(message.clientId);
-        this.#put({ seq, at, body: { kind: "message", sender: session.user.id, text: message.text, client_id: message.clientId } });
+        this.#outbox.delete(clientId);
+        this.#thread.apply({ seq, at, body: message.body });
         this.#render();
       },
       (error) => { message.failed = error.message; this.#render(); },
     );
   }
 
-  #tellTyping() {
-    if (!this.#text.value || Date.now() - this.#toldTyping < TYPING_EVERY_MS) return;
-    this.#toldTyping = Date.now();
-    live.socket.tell("typing", { topic: this.#topic });
+  async #act(message) {
+    const { react, reply, edit, remove } = await chooseAction(message);
+    if (react) this.#react(message, react);
+    if (reply) this.#composer.reply(message, this.#name(message.body.sender));
+    if (edit) this.#composer.edit(message);
+    if (remove) this.#change("delete", message, {});
+  }
+
+  #react(message, emoji) {
+    const users = message.reactions.find((one) => one.emoji === emoji)?.users ?? [];
+    this.#change("react", message, { client_id: crypto.randomUUID(), emoji, remove: users.includes(session.user.id) });
+  }
+
+  /** The event that comes of it shows it, here as everywhere. */
+  #change(name, message, body) {
+    live.socket.command(name, { topic: this.#topic, message: message.seq, ...body }, { durable: true }).catch(toastError);
   }
 
   #markRead() {
-    const seq = this.#newest();
+    const seq = this.#thread.newest;
     const own = this.#members.get(session.user.id);
     if (seq === 0 || (own?.read_seq ?? 0) >= seq) return;
     const seen = document.visibilityState === "visible" && document.hasFocus();
     const name = seen ? "read" : "delivered";
     if (!seen && (own?.delivered_seq ?? 0) >= seq) return;
-    this.#members.set(session.user.id, { read_seq: seen ? seq : own?.read_seq ?? 0, delivered_seq: seq });
+    this.#members.set(session.user.id, { ...own, read_seq: seen ? seq : own?.read_seq ?? 0, delivered_seq: seq });
     live.socket.command(name, { topic: this.#topic, seq }, { durable: true }).catch(() => this.#members.set(session.user.id, own));
     if (seen) live.setUnread(this.#conversation.id, 0);
   }
@@ -245,37 +258,39 @@ class Thread {
   #render() {
     const rows = [];
     let before = null;
-    const all = [...this.#messages.values()].sort((a, b) => a.seq - b.seq);
-    const waiting = [...this.#outbox.values()].map((one) => ({ ...one, sender: session.user.id, waiting: true }));
-    for (const message of [...all, ...waiting]) {
+    const all = this.#thread.items;
+    for (const message of [...all, ...this.#outbox.values()]) {
       if (!before || day(before.at) !== day(message.at)) rows.push(h("li", { class: "day" }, day(message.at)));
-      const joined = before && !before.body && before.sender === message.sender && new Date(message.at) - new Date(before.at) < GROUP_WITHIN_MS && day(before.at) === day(message.at);
-      rows.push(message.body ? this.#offers.row(message) : bubble(message, { joined, resend: () => this.#deliver(this.#outbox.get(message.clientId)) }));
+      const joined = before?.body.kind === "message" && before.body.sender === message.body.sender && new Date(message.at) - new Date(before.at) < GROUP_WITHIN_MS && day(before.at) === day(message.at);
+      rows.push(this.#row(message, joined));
       before = message;
     }
     fill(this.#log, rows);
     fill(this.#older, this.#before === null
       ? h("span", { class: "small muted" }, all.length ? "This is where it began." : "Say hello: they will answer here.")
       : h("button", { class: "button quiet low", onclick: () => { this.#scroll.scrollTop = 0; this.#loadOlderNearTop(); } }, "Earlier messages"));
-    this.#renderHead();
     this.#renderTicks();
+  }
+
+  #row(message, joined) {
+    if (message.body.offer) return this.#offers.row(message);
+    const name = (user) => this.#name(user);
+    return message.body.kind === "message" ? bubble(message, { joined, on: this.#on, name }) : happening(message.body, name);
+  }
+
+  #name(user) {
+    if (user === session.user.id) return "You";
+    const member = this.#members.get(user);
+    return member?.role === "support" ? member.display_name : partner(this.#conversation);
   }
 
   #renderTicks() {
     showTicks(this.#log, [...this.#members].filter(([user]) => user !== session.user.id).map(([, cursor]) => cursor));
   }
 
-  #renderHead() {
-    const online = [...this.#online].some((user) => user !== session.user.id);
-    fill(this.#face, avatar(partnerKey(this.#conversation), partner(this.#conversation), { online }));
-    this.#status.textContent = online ? "Here now" : "Away";
-  }
-
   #showTyping(on) {
-    clearTimeout(this.#typingTimer);
     const follow = this.#isNearEnd();
-    this.#typing.hidden = !on;
-    if (on) this.#typingTimer = setTimeout(() => this.#showTyping(false), TYPING_SHOWN_MS);
+    this.#head.showTyping(on);
     if (on && follow) this.#toEnd();
   }
 
@@ -286,10 +301,5 @@ class Thread {
 
   #toEnd() {
     this.#scroll.scrollTop = this.#scroll.scrollHeight;
-  }
-
-  #grow() {
-    this.#text.style.setProperty("height", "auto");
-    this.#text.style.setProperty("height", `${Math.min(160, this.#text.scrollHeight + 2)}px`);
   }
 }
