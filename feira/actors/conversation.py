@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from feira.actors.frames import PushFrames
-from feira.actors.topic import TopicActor, Watcher
+from feira.actors.mail import Watcher
+from feira.actors.topic import TopicActor
 from feira.platform.domain.errors import FeiraError
 from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.topics import conversation_topic
-from feira.services.messaging.conversations import read_members
+from feira.services.messaging.conversations import MemberView, read_members
 from feira.services.messaging.messages import (
     MemberCursor,
     WantedCursor,
@@ -37,10 +38,10 @@ class MoveCursor:
 class ConversationActor(TopicActor):
     """Commands are `MoveCursor`."""
 
+    __slots__ = ("conversation", "node")
+
     def __init__(self, conversation: ConversationId, *, node: Node) -> None:
-        super().__init__(
-            conversation_topic(conversation), database=node.database, bus=node.bus, tasks=node.tasks
-        )
+        super().__init__(conversation_topic(conversation), node.around)
         self.conversation = conversation
         self.node = node
 
@@ -62,7 +63,7 @@ class ConversationActor(TopicActor):
                 delivered_seq=max(before.delivered_seq, mail.wanted.delivered_seq),
             )
         try:
-            async with self.database.connection() as con:
+            async with self.node.database.connection() as con:
                 moved = await move_cursors(con, self.conversation, list(wanted.values()))
         except FeiraError as error:
             for mail in moves:
@@ -121,13 +122,15 @@ class ConversationActor(TopicActor):
     def watcher_left(self, watcher: Watcher) -> None:
         self.node.presence.left(self.topic, watcher.user_id)
 
-    async def snapshot(self, watcher: Watcher) -> dict[str, object]:
-        async with self.database.connection() as con:
+    async def snapshot(self) -> dict[str, object]:
+        async with self.node.database.connection() as con:
             members = await read_members(con, self.conversation)
-        # Rights were asked before: who was removed in between is noticed here, who is removed later by the event.
-        if all(member.user_id != watcher.user_id for member in members):
-            raise not_a_conversation()
         return {"members": members} | await self.node.presence.snapshot(self.topic)
+
+    def refuse(self, users: set[UserId], state: dict[str, object]) -> dict[UserId, FeiraError]:
+        # Rights were asked before: who was removed in between is noticed here, who is removed later by the event.
+        members = {member.user_id for member in cast("list[MemberView]", state["members"])}
+        return {user: not_a_conversation() for user in users - members}
 
 
 class _MaybeRemoved(msgspec.Struct):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 import msgspec
 
 from feira.actors.topic import TopicActor
 from feira.platform.domain.events import LoggedEvent
-from feira.platform.domain.ids import SessionId, UserId
-from feira.platform.domain.topics import inbox_topic
+from feira.platform.domain.ids import SessionId
 from feira.platform.domain.user_events import SessionRevoked
 from feira.platform.runtime.announcer import ForwardMessage
-
-if TYPE_CHECKING:
-    from feira.actors.node import Node
 
 
 @runtime_checkable
@@ -40,8 +36,7 @@ class SessionHolder(Protocol):
 class InboxActor(TopicActor):
     """Every socket watches its user's inbox, whether or not its client asked to."""
 
-    def __init__(self, user: UserId, *, node: Node) -> None:
-        super().__init__(inbox_topic(user), database=node.database, bus=node.bus, tasks=node.tasks)
+    __slots__ = ()
 
     def forward(self, message: ForwardMessage) -> bool:
         """Hand messages to a stream of the same session; False when it is not on this node."""
@@ -57,9 +52,19 @@ class InboxActor(TopicActor):
 
     def events_delivered(self, events: list[LoggedEvent]) -> None:
         for event in events:
-            if b"session.revoked" not in bytes(event.body):
-                continue
-            revoked = msgspec.json.decode(event.body, type=SessionRevoked)
-            for watcher in list(self.watchers):
-                if isinstance(watcher, SessionHolder) and watcher.session_id == revoked.session:
-                    watcher.end_session()
+            # The text may stand in a notification too.
+            if b"session.revoked" in bytes(event.body) and _kind(event) == "session.revoked":
+                self._end_session(msgspec.json.decode(event.body, type=SessionRevoked).session)
+
+    def _end_session(self, session: SessionId) -> None:
+        for watcher in list(self.watchers):
+            if isinstance(watcher, SessionHolder) and watcher.session_id == session:
+                watcher.end_session()
+
+
+class _Tag(msgspec.Struct):
+    kind: str
+
+
+def _kind(event: LoggedEvent) -> str:
+    return msgspec.json.decode(event.body, type=_Tag).kind

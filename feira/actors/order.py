@@ -31,9 +31,12 @@ class CommandOrder:
 class OrderActor(TopicActor):
     """Orders see few commands: each has its own transaction."""
 
+    __slots__ = ("node", "order")
+
     def __init__(self, order: OrderId, *, node: Node) -> None:
-        super().__init__(order_topic(order), database=node.database, bus=node.bus, tasks=node.tasks)
+        super().__init__(order_topic(order), node.around)
         self.order = order
+        self.node = node
 
     async def handle_commands(self, commands: list[object]) -> None:
         for command in commands:
@@ -42,7 +45,7 @@ class OrderActor(TopicActor):
 
     async def _command(self, mail: CommandOrder) -> None:
         try:
-            view = await self.database.transact(
+            view = await self.node.database.transact(
                 lambda tx: execute(
                     tx,
                     mail.principal,

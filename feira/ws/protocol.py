@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from feira.actors.frames import Encoding, Frame, encode_message
-from feira.actors.topic import Position, Subscription
+from feira.actors.mail import Position, Subscription
 from feira.platform.domain.errors import FeiraError, InvalidInput
 from feira.platform.domain.ids import OfferId, OrderId
 from feira.platform.domain.json_text import holds_nul

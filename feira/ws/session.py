@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from feira.actors.frames import Encoding, Frame, PushFrames
-from feira.actors.topic import Position, Subscription
+from feira.actors.mail import Position, Subscription
 from feira.platform.domain.errors import (
     Conflict,
     FeiraError,

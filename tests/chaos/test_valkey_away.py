@@ -16,7 +16,7 @@ import pytest
 import structlog
 from aiohttp import ClientSession
 
-from feira.actors.node import TOP_CHECK_EVERY_S
+from feira.actors.top_check import EVERY_S as TOP_CHECK_EVERY_S
 from feira.app import RunningNode, open_node
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.embedded.valkey import ValkeyServer

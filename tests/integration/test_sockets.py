@@ -194,5 +194,5 @@ async def test_nothing_is_left_of_sockets_that_went_away(
             await connected(client, meeting.buyer)
             await client.ask(subscribe={"topic": meeting.topic})
     await eventually(lambda: not node.sockets.sessions)
-    await node.node.passivate(older_than_s=0)
+    node.node.passivate(older_than_s=0)
     assert not node.node.is_active(conversation_topic(meeting.talk.conversation))

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from feira.actors.topic import Position
+from feira.actors.mail import Position
 from feira.platform.domain.errors import NotFound
 from feira.platform.domain.ids import SessionId
 from feira.platform.domain.permissions import Principal
@@ -225,9 +225,9 @@ async def test_idle_actors_are_put_away_and_come_back(
     topic = conversation_topic(talk.conversation)
     watcher = Watching(talk.buyer.user_id)
     await one.node.subscribe(topic, watcher, None)
-    await one.node.passivate(older_than_s=0)
+    one.node.passivate(older_than_s=0)
     assert one.node.is_active(topic)
     one.node.unsubscribe(topic, watcher)
-    await one.node.passivate(older_than_s=0)
+    one.node.passivate(older_than_s=0)
     assert not one.node.is_active(topic)
     assert (await one.node.post_message(talk.buyer, talk.conversation, message())).seq == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import struct
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -53,8 +55,10 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[BusMessage] = msgspec.msgpack.Decoder(BusMessage)
 
 
-# Every payload begins with its node's mark, so that a node recognises its own without decoding them.
+# Every payload begins with its node's mark, so that a node recognises its own without decoding them, and with
+# the time by that node's monotonic clock, which means nothing to others.
 _MARK_BYTES: Final = 8
+_HEAD: Final = struct.Struct(f"<{_MARK_BYTES}sd")
 
 
 def decode_bus_message(payload: bytes) -> BusMessage:
@@ -63,7 +67,7 @@ def decode_bus_message(payload: bytes) -> BusMessage:
     Raises:
         msgspec.MsgspecError: not a message of this version.
     """
-    return _decoder.decode(payload[_MARK_BYTES:])
+    return _decoder.decode(payload[_HEAD.size :])
 
 
 class Announcer:
@@ -77,9 +81,12 @@ class Announcer:
         self._hear_locally: Callable[[TopicBatch], None] | None = None
         self._hear_passing: Callable[[Topic, object], None] | None = None
 
-    def is_own(self, payload: bytes) -> bool:
-        """Whether this node published it."""
-        return payload.startswith(self._mark)
+    def own_age_s(self, payload: bytes) -> float | None:
+        """How long ago this node published it; None if another did."""
+        if not payload.startswith(self._mark):
+            return None
+        sent_at: float = _HEAD.unpack_from(payload)[1]
+        return time.monotonic() - sent_at
 
     def hear_locally(
         self, hear: Callable[[TopicBatch], None], passing: Callable[[Topic, object], None]
@@ -123,4 +130,5 @@ class Announcer:
         self._publish(topic, message)
 
     def _publish(self, topic: Topic, message: BusMessage) -> None:
-        self._bus.publish(str(topic), self._mark + _encoder.encode(message))
+        head = _HEAD.pack(self._mark, time.monotonic())
+        self._bus.publish(str(topic), head + _encoder.encode(message))

@@ -215,7 +215,7 @@ def footprint(node: RunningNode) -> Footprint:
         sessions=len(node.sockets.sessions),
         tasks=len(asyncio.all_tasks()),
         connections=_connections_to(node.port),
-        watchers=sum(len(actor.watchers) for actor in node.node._actors.values()),  # pyright: ignore[reportPrivateUsage]
+        watchers=sum(len(actor.watchers) for actor in node.node.actors),
     )
 
 

@@ -31,7 +31,7 @@ async def test_nothing_is_left_of_sockets_that_came_and_vanished(node_config: Co
         assert churn.visits > 20
         assert churn.said > 0
         await scene.require_all_gone()
-        await scene.node.node.passivate(older_than_s=0)
+        scene.node.node.passivate(older_than_s=0)
         await require_nothing_referenced()
 
 

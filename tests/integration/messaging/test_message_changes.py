@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from feira.actors.topic import Position
+from feira.actors.mail import Position
 from feira.client.topic_log import Event
 from feira.platform.domain.errors import FeiraError, NotAllowed, NotFound, Rejected, TooMany
 from feira.platform.domain.messages import (
