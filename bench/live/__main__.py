@@ -90,7 +90,9 @@ async def measure(
         )
         for name in scenarios:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            bench.failures.clear()
             comparison = await SCENARIOS[name](bench)
+            comparison.remarks.extend(bench.failures)
             done(render(comparison, _command(), versions), comparison)
 
 

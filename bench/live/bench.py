@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+import sys
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from bench.live.cores import SERVER_CORES, children_on
-from bench.live.load.client import LoadClient, open_client
+from bench.live.load.client import LoadClient, LoadFailed, open_client
 from bench.live.peers.peer import Peer, Rooms, Running
 from bench.processes import Cpu, command_line, cpu_of, descendants
 from feira.platform.runtime.config import Config
+
+_REASON_CHARS: Final = 200
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,18 @@ class Bench:
     folder: Path
     peers: Sequence[Peer]
     sizes: Sizes
+    failures: list[str] = field(default_factory=list[str])
+    """Peers that did not stand what a scenario asked of them, with the reason."""
+
+    @contextmanager
+    def tolerating(self, label: str) -> Generator[None]:
+        """Go on without a peer that falls over; what happened becomes a remark."""
+        try:
+            yield
+        except (LoadFailed, TimeoutError) as error:
+            reason = str(error)[:_REASON_CHARS] or "no answer in time"
+            print(f"{label} fell over: {reason}", file=sys.stderr, flush=True)
+            self.failures.append(f"{label} fell over: {reason}")
 
     def nodes_of(self, peer: Peer) -> range:
         """As how many nodes a peer is measured, one after the other."""

@@ -135,6 +135,10 @@ Event = Ready | Back | Noticed | Begin | End | Result
 _T = TypeVar("_T", Ready, Back, Noticed, Begin, End, Result)
 
 
+class LoadFailed(Exception):
+    """The load client gave up; the message is its own."""
+
+
 class LoadClient:
     """A running client whose connections are all in."""
 
@@ -170,7 +174,7 @@ class LoadClient:
         """Wait for the next thing of this kind; others wait until somebody wants to hear them.
 
         Raises:
-            RuntimeError: it ended instead; why stands on stderr.
+            LoadFailed: it ended instead: the server closed a connection, or said what it must not.
         """
         for event in self._unheard:
             if isinstance(event, kind):
@@ -185,7 +189,8 @@ class LoadClient:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the load client ended with exit code {await self._process.wait()}")
+            assert self._process.stderr is not None
+            raise LoadFailed((await self._process.stderr.read()).decode(errors="replace").strip())
         event: Event = msgspec.json.decode(line, type=Event)
         if isinstance(event, Result):
             self.acknowledged = event.acknowledged_ever
@@ -211,6 +216,7 @@ async def open_client(
         file,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         preexec_fn=prepare,
     )
     try:

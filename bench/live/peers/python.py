@@ -69,5 +69,6 @@ class PythonSocketIo(_ForeignProgram):
 class Channels(_ForeignProgram):
     name = "Django Channels"
     program = "channels_rooms"
-    requirements = ("channels>=4,<5", "channels-redis>=4,<5", "uvicorn[standard]")
+    # From redis 8 on, its pool has 100 connections and no more; Channels takes one for each client.
+    requirements = ("channels>=4,<5", "channels-redis>=4,<5", "redis>=5,<6", "uvicorn[standard]")
     shown = ("django", "channels", "channels-redis", "uvicorn", "uvloop", "websockets")
