@@ -32,6 +32,10 @@ class SessionHolder(Protocol):
 
     def end_session(self) -> None: ...
 
+    def recheck_soon(self) -> None:
+        """What its user may watch has changed."""
+        ...
+
 
 class InboxActor(TopicActor):
     """Every socket watches its user's inbox, whether or not its client asked to."""
@@ -55,6 +59,13 @@ class InboxActor(TopicActor):
             # The text may stand in a notification too.
             if b"session.revoked" in bytes(event.body) and _kind(event) == "session.revoked":
                 self._end_session(msgspec.json.decode(event.body, type=SessionRevoked).session)
+            if b"rights.changed" in bytes(event.body) and _kind(event) == "rights.changed":
+                self._recheck()
+
+    def _recheck(self) -> None:
+        for watcher in self.watchers:
+            if isinstance(watcher, SessionHolder):
+                watcher.recheck_soon()
 
     def _end_session(self, session: SessionId) -> None:
         for watcher in list(self.watchers):

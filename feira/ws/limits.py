@@ -39,6 +39,9 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     write_within_s: float = 10.0
     """How long the client may take none of what was written to it."""
 
+    recheck_every_s: float = 60.0
+    """Rights that are lost are told at once; all sockets' are asked anew this often in case that was forgotten."""
+
     connect_within_s: float = 5.0
     ping_every_s: float = 25.0
     pong_within_s: float = 8.0

@@ -45,6 +45,7 @@ class SocketServer:
 
     def start(self) -> None:
         self.tasks.start(self._tick_for_ever(), name="ws-ticker")
+        self.tasks.start(self._recheck_for_ever(), name="ws-rechecks")
 
     async def drain(self, *, within_s: float) -> None:
         """Ask all clients to reconnect elsewhere, in paced batches with a jittered hint, and wait for them to go."""
@@ -121,3 +122,10 @@ class SocketServer:
         for session in list(self.sessions):
             session.tick(now, at)
         self.rates.tick(now)
+
+    async def _recheck_for_ever(self) -> None:
+        # One after the other: on a full node a round takes longer, and never more than one connection.
+        while True:
+            await asyncio.sleep(self.limits.recheck_every_s)
+            for session in list(self.sessions):
+                await session.recheck()

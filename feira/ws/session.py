@@ -28,7 +28,7 @@ from feira.platform.domain.errors import (
 from feira.platform.domain.ids import SessionId, UserId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import Topic, inbox_topic, parse_topic
-from feira.services.users.authentication import authenticate
+from feira.services.users.authentication import authenticate, recall
 from feira.services.watching import require_watch
 from feira.ws import metrics
 from feira.ws.close_codes import CloseCode
@@ -117,6 +117,34 @@ class Session:
 
     def end_session(self) -> None:
         self.connection.close(CloseCode.SESSION_ENDED)
+
+    def recheck_soon(self) -> None:
+        self._server.tasks.start(self.recheck(), name="ws-recheck")
+
+    async def recheck(self) -> None:
+        """Ask anew whether the session lives and what it may watch, and end what it may not."""
+        if self._principal is None or not self.connection.is_open:
+            return
+        lost: list[Topic] = []
+        try:
+            async with self._market.database.connection() as con:
+                principal = await recall(con, self.user_id, self.session_id)
+                for topic in list(self._topics):
+                    try:
+                        await require_watch(con, principal, topic)
+                    except NotFound:
+                        lost.append(topic)
+        except NotSignedIn:
+            self.end_session()
+            return
+        except FeiraError as error:
+            log.warning("recheck_failed", error=error.code)
+            return
+        self._principal = principal
+        for topic in lost:
+            if topic in self._topics:
+                self._node.unsubscribe(topic, self)
+                self.lose(topic)
 
     # What the server calls.
 

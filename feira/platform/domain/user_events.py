@@ -18,6 +18,10 @@ class SessionRevoked(Event, frozen=True, kw_only=True, tag="session.revoked"):
     reason: RevokedReason
 
 
+class RightsChanged(Event, frozen=True, kw_only=True, tag="rights.changed"):
+    """On the user's inbox: what they may see has changed (a team, a role); their sockets ask anew at once."""
+
+
 class ShopEvent(Event, frozen=True, kw_only=True):
     """A shop moved on: on its own topic and on its owner's inbox. `reason` is for the shop's team."""
 

@@ -16,7 +16,7 @@ from feira.services.users import fields, sessions, throttling
 from feira.services.users.accounts import UserRow, normal_email, principal_roles
 from feira.services.users.passwords import hash_password, is_outdated, is_password
 from feira.sql.database import Tx
-from feira.sql.loader import fetch_one, load_queries
+from feira.sql.loader import Connection, fetch_one, load_queries
 
 SQL = load_queries("users")
 
@@ -71,21 +71,28 @@ async def authenticate(market: Market, token: str) -> Authenticated:
     """
     claims = market.tokens.verify(token)
     async with market.database.connection() as con:
-        row = await fetch_one(
-            con, SQL["read_principal"], _PrincipalRow, claims.session_id, claims.user_id
-        )
+        principal = await recall(con, claims.user_id, claims.session_id)
+    return Authenticated(principal=principal, expires_at=claims.expires_at)
+
+
+async def recall(con: Connection, user: UserId, session: SessionId) -> Principal:
+    """The principal of a session as the database knows them now.
+
+    Raises:
+        NotSignedIn: `auth.session_revoked`, `auth.suspended`.
+    """
+    row = await fetch_one(con, SQL["read_principal"], _PrincipalRow, session, user)
     # A genuine token without its session: the database was reset or restored to before the login.
     if row is None or row.revoked:
         raise NotSignedIn("auth.session_revoked", "This session was ended; sign in again.")
     if row.status != "active":
         raise _suspended()
-    principal = Principal(
+    return Principal(
         user_id=row.user_id,
-        session_id=claims.session_id,
+        session_id=session,
         display_name=row.display_name,
         roles=principal_roles(row.roles, verified=row.verified),
     )
-    return Authenticated(principal=principal, expires_at=claims.expires_at)
 
 
 def bearer_token(header: str | None) -> str | None:
