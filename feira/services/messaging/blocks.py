@@ -80,6 +80,16 @@ async def list_blocked_senders(
     return {(row["conversation_id"], row["sender_id"]) for row in rows}
 
 
+async def require_heard(con: Connection, conversation: ConversationId, user: UserId) -> None:
+    """Pass when no other member of a conversation has blocked this one.
+
+    Raises:
+        Rejected: `conversation.blocked`.
+    """
+    if await con.fetch(SQL["list_blocked_senders"], [conversation], [user]):
+        raise is_blocked()
+
+
 def is_blocked() -> Rejected:
     return Rejected(
         "conversation.blocked",

@@ -12,6 +12,7 @@ from feira.platform.domain.messages import MessageText, require_changeable, requ
 from feira.platform.domain.messaging_events import MessageDeleted, MessageEdited, MessagePosted
 from feira.platform.domain.permissions import Principal, Role, is_allowed, require
 from feira.services.messaging.attachments import forget_sent
+from feira.services.messaging.blocks import require_heard
 from feira.services.messaging.changes import (
     SQL,
     LockedMessage,
@@ -41,7 +42,7 @@ async def edit_message(
     Raises:
         NotFound: `conversation.not_found`, `message.not_found`.
         NotAllowed: it is somebody else's; see `permissions.require`.
-        Rejected: `message.deleted`, `message.not_text`, `message.edit_too_late`.
+        Rejected: `message.deleted`, `message.not_text`, `message.edit_too_late`, `conversation.blocked`.
         TooMany: `message.too_many_changes`.
     """
     if not await is_member(tx.con, conversation, principal.user_id):
@@ -52,6 +53,7 @@ async def edit_message(
         return known
     require("message.edit", principal, _relations(found, principal))
     require_editable(found.state, tx.now)
+    await require_heard(tx.con, conversation, principal.user_id)
     await require_calm(tx.con, conversation, principal.user_id)
     warnings = warnings_of(edit.text)
     revised = msgspec.structs.replace(

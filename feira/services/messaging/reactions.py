@@ -16,6 +16,7 @@ from feira.platform.domain.messages import (
 )
 from feira.platform.domain.messaging_events import ReactionAdded, ReactionRemoved
 from feira.platform.domain.permissions import Principal
+from feira.services.messaging.blocks import require_heard
 from feira.services.messaging.changes import (
     SQL,
     LoggedChange,
@@ -48,7 +49,7 @@ async def react(
     Raises:
         InvalidInput: `reaction.not_an_emoji`.
         NotFound: `conversation.not_found`, `message.not_found`.
-        Rejected: `message.deleted`, `message.not_text`, `reaction.too_many`.
+        Rejected: `message.deleted`, `message.not_text`, `reaction.too_many`, `conversation.blocked`.
         TooMany: `message.too_many_changes`.
     """
     user = principal.user_id
@@ -62,6 +63,7 @@ async def react(
     require_changeable(found.state)
     await require_calm(tx.con, conversation, user)
     if not wanted.remove:
+        await require_heard(tx.con, conversation, user)
         await _require_room(tx.con, principal, conversation, message, wanted.emoji)
     kind = ReactionRemoved if wanted.remove else ReactionAdded
     event = kind(message=message, by=user, client_id=wanted.client_id, emoji=wanted.emoji)

@@ -22,6 +22,7 @@ from feira.platform.domain.messages import (
 )
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import inbox_topic
+from feira.services.messaging.blocks import block
 from feira.services.messaging.messages import WantedCursor
 from tests.integration.live import Watching, eventually, open_talk
 from tests.integration.messaging.stage import Chat, events_of, followed
@@ -290,6 +291,19 @@ async def test_only_authors_edit_and_only_they_and_moderators_delete(chat: Chat)
 
 def chat_moderator(talk: Any) -> Principal:
     return msgspec.structs.replace(talk.seller, roles=talk.seller.roles | {"support"})
+
+
+async def test_the_blocked_change_nothing_but_what_they_take_back(chat: Chat) -> None:
+    message = await chat.say(chat.buyer)
+    await chat.react(chat.buyer, message)
+    await chat.nodes[0].database.transact(lambda tx: block(tx, chat.seller, chat.buyer.user_id))
+    for action in (_edit, _react):
+        with pytest.raises(Rejected) as caught:
+            await action(chat, chat.buyer, message)
+        assert caught.value.code == "conversation.blocked"
+    await chat.react(chat.buyer, message, remove=True)
+    await chat.delete(chat.buyer, message)
+    await chat.react(chat.seller, await chat.say(chat.seller))
 
 
 @pytest.mark.parametrize("action", [_edit, _react])
