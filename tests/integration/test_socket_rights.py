@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -10,6 +12,7 @@ from feira.app import open_node
 from feira.platform.domain.topics import inbox_topic
 from feira.platform.domain.user_events import RightsChanged
 from feira.platform.runtime.config import Config
+from feira.platform.runtime.tokens import ACCESS_TOKEN_S
 from feira.sql.database import Tx
 from feira.ws.close_codes import CloseCode
 from feira.ws.limits import SocketLimits
@@ -68,3 +71,21 @@ async def test_a_change_that_nobody_told_is_found_by_the_next_round(node_config:
             await node.market.database.transact(suspend)
             assert await buyer.closed() == CloseCode.SESSION_ENDED
             assert "ok" in await seller.ask(ping={})
+
+
+async def test_a_refresh_takes_a_token_of_the_same_session_only_also_when_the_old_one_is_over(
+    node_config: Config,
+) -> None:
+    async with open_node(node_config) as node:
+        meeting = await meet(node)
+        buyer, tokens = meeting.buyer, node.market.tokens
+        almost_over = datetime.now(UTC) - timedelta(seconds=ACCESS_TOKEN_S - 1)
+        token, ends_at = tokens.issue(buyer.user, buyer.session, almost_over)
+        async with opened(node) as client:
+            await client.ask(connect={"token": token})
+            while datetime.now(UTC) < ends_at + timedelta(seconds=1):
+                await asyncio.sleep(0.1)
+            refused = await client.ask(refresh={"token": meeting.seller.token})
+            assert refused["error"]["code"] == "auth.other_session"
+            renewed = await client.ask(refresh={"token": buyer.token})
+            assert datetime.fromisoformat(renewed["ok"]["expires_at"]) > ends_at
