@@ -21,7 +21,8 @@ class Ears:
     """A bus, and what it brought."""
 
     def __init__(self, url: str) -> None:
-        self.bus = Bus(url, "test")
+        # Longer than a test: what is followed here is followed because somebody said so.
+        self.bus = Bus(url, "test", ask_every_s=300)
         self.heard: Counter[tuple[str, bytes]] = Counter()
         self.missed: set[str] = set()
 

@@ -22,20 +22,23 @@ from feira.platform.runtime.redis_topology import topology_of
 from feira.platform.runtime.tasks import TaskOwner
 
 CLOSE_WITHIN_S: Final = 0.5
+ASK_EVERY_S: Final = 2.0
 
 
 class Bus:
     """One connection each way to every server that carries topics."""
 
-    def __init__(self, redis_url: str, installation: str) -> None:
-        """Connect to nothing yet.
+    def __init__(
+        self, redis_url: str, installation: str, *, ask_every_s: float = ASK_EVERY_S
+    ) -> None:
+        """Connect to nothing yet. `ask_every_s` bounds how long a silent failover goes unnoticed.
 
         Raises:
             RedisUrlError: the URL is wrong.
         """
         # Pub/sub knows no databases: two markets on one Redis are told apart by name.
         self._prefix = f"{installation}:topic:"
-        self._owners = Owners(topology_of(redis_url))
+        self._owners = Owners(topology_of(redis_url), ask_every_s=ask_every_s)
         self._publisher = Publisher(self._owners)
         self._subscriber: Subscriber | None = None
         self._tasks = TaskOwner()

@@ -35,8 +35,9 @@ Moved = Callable[[list[int]], None]
 class Owners:
     """`moved(partitions)` of each listener is called whenever some have another owner than before."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, *, ask_every_s: float) -> None:
         self.topology: Final = topology
+        self._ask_every_s = ask_every_s if topology.can_change else None
         self.is_sharded: Final = topology.is_cluster
         self._slots = PARTITION_SLOTS if topology.is_cluster else (0,)
         self._owners: list[Address | None] = [None] * len(self._slots)
@@ -86,7 +87,7 @@ class Owners:
         """Keep asking."""
         while True:
             self._doubted.clear()
-            pause_s = self.topology.ask_every_s
+            pause_s = self._ask_every_s
             try:
                 answer = await self.topology.owners(self._slots)
             except OSError as error:

@@ -16,7 +16,6 @@ from feira.platform.runtime.cluster_map import ClusterMapError, SlotMap, parse_s
 from feira.platform.runtime.redis_url import Address, Login, RedisUrl, parse_redis_url
 from feira.platform.runtime.resp import RespConnection, RespError
 
-ASK_EVERY_S: Final = 2.0
 # One that does not answer must not keep the others from being asked.
 ASK_TIMEOUT_S: Final = 1.0
 
@@ -25,8 +24,8 @@ class Topology(ABC):
     """One of the three."""
 
     is_cluster: ClassVar[bool] = False
-    ask_every_s: ClassVar[float | None] = ASK_EVERY_S
-    """How often the answer may change without anybody's telling; None where it never does."""
+    can_change: ClassVar[bool] = True
+    """Whether owners may change without anybody's telling."""
 
     def __init__(self, login: Login) -> None:
         self._login: Final = login
@@ -67,7 +66,7 @@ def topology_of(redis_url: str) -> Topology:
 class OneServer(Topology):
     """Always the same."""
 
-    ask_every_s = None
+    can_change = False
 
     def __init__(self, url: RedisUrl) -> None:
         super().__init__(url.login)
