@@ -38,12 +38,15 @@ class MoveCursor:
 class ConversationActor(TopicActor):
     """Commands are `MoveCursor`."""
 
-    __slots__ = ("conversation", "node")
+    __slots__ = ("_hiding", "_unseen", "conversation", "node")
 
     def __init__(self, conversation: ConversationId, *, node: Node) -> None:
         super().__init__(conversation_topic(conversation), node.around)
         self.conversation = conversation
         self.node = node
+        self._unseen: set[Watcher] = set()
+        self._hiding: set[UserId] = set()
+        """Members who do not want to be seen, as of the last reading."""
 
     async def handle_commands(self, commands: list[object]) -> None:
         await self._move_cursors([mail for mail in commands if isinstance(mail, MoveCursor)])
@@ -115,16 +118,37 @@ class ConversationActor(TopicActor):
                 watcher.lose(self.topic)
 
     # Presence: a member is here while one of their sockets, on any node, watches the conversation.
+    # Whoever does not want to be seen is counted nowhere.
 
     def watcher_joined(self, watcher: Watcher) -> None:
-        self.node.presence.joined(self.topic, watcher.user_id)
+        if watcher.user_id in self._hiding:
+            self._unseen.add(watcher)
+        else:
+            self.node.presence.joined(self.topic, watcher.user_id)
 
     def watcher_left(self, watcher: Watcher) -> None:
-        self.node.presence.left(self.topic, watcher.user_id)
+        if watcher in self._unseen:
+            self._unseen.discard(watcher)
+        else:
+            self.node.presence.left(self.topic, watcher.user_id)
+
+    def show_presence(self, user: UserId, *, visible: bool) -> None:
+        """A member wants to be seen, or not any more."""
+        (self._hiding.discard if visible else self._hiding.add)(user)
+        for watcher in self.watchers:
+            if watcher.user_id != user or visible == (watcher not in self._unseen):
+                continue
+            if visible:
+                self._unseen.discard(watcher)
+                self.node.presence.joined(self.topic, user)
+            else:
+                self._unseen.add(watcher)
+                self.node.presence.left(self.topic, user)
 
     async def snapshot(self) -> dict[str, object]:
         async with self.node.database.connection() as con:
             members = await read_members(con, self.conversation)
+        self._hiding = {member.user_id for member in members if not member.last_seen_visible}
         return {"members": members} | await self.node.presence.snapshot(self.topic)
 
     def refuse(self, users: set[UserId], state: dict[str, object]) -> dict[UserId, FeiraError]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
 
 import msgspec
 
 from feira.actors.topic import TopicActor
 from feira.platform.domain.events import LoggedEvent
-from feira.platform.domain.ids import SessionId
-from feira.platform.domain.user_events import SessionRevoked
+from feira.platform.domain.ids import SessionId, UserId
+from feira.platform.domain.topics import inbox_topic
+from feira.platform.domain.user_events import SessionRevoked, VisibilityChanged
 from feira.platform.runtime.announcer import ForwardMessage
+
+if TYPE_CHECKING:
+    from feira.actors.node import Node
 
 
 @runtime_checkable
@@ -40,7 +44,12 @@ class SessionHolder(Protocol):
 class InboxActor(TopicActor):
     """Every socket watches its user's inbox, whether or not its client asked to."""
 
-    __slots__ = ()
+    __slots__ = ("_node", "_user")
+
+    def __init__(self, user: UserId, *, node: Node) -> None:
+        super().__init__(inbox_topic(user), node.around)
+        self._user = user
+        self._node = node
 
     def forward(self, message: ForwardMessage) -> bool:
         """Hand messages to a stream of the same session; False when it is not on this node."""
@@ -61,6 +70,9 @@ class InboxActor(TopicActor):
                 self._end_session(msgspec.json.decode(event.body, type=SessionRevoked).session)
             if b"rights.changed" in bytes(event.body) and _kind(event) == "rights.changed":
                 self._recheck()
+            if b"profile.visibility" in bytes(event.body) and _kind(event) == _VISIBILITY:
+                changed = msgspec.json.decode(event.body, type=VisibilityChanged)
+                self._node.show_presence(self._user, visible=changed.last_seen_visible)
 
     def _recheck(self) -> None:
         for watcher in self.watchers:
@@ -79,3 +91,6 @@ class _Tag(msgspec.Struct):
 
 def _kind(event: LoggedEvent) -> str:
     return msgspec.json.decode(event.body, type=_Tag).kind
+
+
+_VISIBILITY = "profile.visibility_changed"

@@ -183,6 +183,12 @@ class Node:
         ):
             actor.typing(principal.user_id)
 
+    def show_presence(self, user: UserId, *, visible: bool) -> None:
+        """The user wants to be seen in conversations, or not any more. Rare, so that looking at all actors is fine."""
+        for actor in self.actors:
+            if isinstance(actor, ConversationActor):
+                actor.show_presence(user, visible=visible)
+
     # Watching.
 
     async def subscribe(
@@ -245,7 +251,7 @@ class Node:
             case "order":
                 return OrderActor(cast("OrderId", topic.id), node=self)
             case "inbox":
-                return InboxActor(topic, self.around)
+                return InboxActor(cast("UserId", topic.id), node=self)
             case "shop" | "product" | "ops":
                 return TopicActor(topic, self.around)
 

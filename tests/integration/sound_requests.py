@@ -45,6 +45,7 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "display_name": "Rui",
             "locale": "pt-PT",
             "time_zone": "Europe/Lisbon",
+            "last_seen_visible": True,
         },
         "POST /v1/me/addresses": address,
         "PUT /v1/me/addresses/{address}": address,

@@ -22,6 +22,12 @@ class RightsChanged(Event, frozen=True, kw_only=True, tag="rights.changed"):
     """On the user's inbox: what they may see has changed (a team, a role); their sockets ask anew at once."""
 
 
+class VisibilityChanged(Event, frozen=True, kw_only=True, tag="profile.visibility_changed"):
+    """On the user's inbox: whether others see when they are or were here."""
+
+    last_seen_visible: bool
+
+
 class ShopEvent(Event, frozen=True, kw_only=True):
     """A shop moved on: on its own topic and on its owner's inbox. `reason` is for the shop's team."""
 

@@ -30,7 +30,7 @@ class OpenConversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class MemberView(msgspec.Struct, frozen=True, kw_only=True):
-    """A member and how far they have read and received."""
+    """A member and how far they have read and received. Who does not want to be seen has no `last_seen_at` and no presence."""
 
     user_id: UserId
     display_name: str
@@ -38,6 +38,7 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True):
     read_seq: int
     delivered_seq: int
     last_seen_at: datetime | None
+    last_seen_visible: bool
 
 
 class ConversationView(msgspec.Struct, frozen=True, kw_only=True):

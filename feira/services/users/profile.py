@@ -12,6 +12,8 @@ from msgspec import UNSET, UnsetType
 from feira.platform.domain.errors import Conflict, InvalidInput
 from feira.platform.domain.ids import ShopId, UserId
 from feira.platform.domain.shops import ShopStatus
+from feira.platform.domain.topics import inbox_topic
+from feira.platform.domain.user_events import VisibilityChanged
 from feira.services.users import fields
 from feira.services.users.accounts import PlatformRole
 from feira.sql.database import Tx
@@ -27,6 +29,7 @@ class UpdateProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     display_name: fields.DisplayName | UnsetType = UNSET
     locale: fields.Locale | UnsetType = UNSET
     time_zone: fields.TimeZone | UnsetType = UNSET
+    last_seen_visible: bool | UnsetType = UNSET
 
 
 class MembershipView(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,7 @@ class MeView(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
     locale: str
     time_zone: str
+    last_seen_visible: bool
     roles: list[PlatformRole]
     version: int
     created_at: datetime
@@ -61,6 +65,7 @@ class _ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
     locale: str
     time_zone: str
+    last_seen_visible: bool
     roles: list[PlatformRole]
     version: int
     created_at: datetime
@@ -89,7 +94,12 @@ async def update_profile(tx: Tx, user: UserId, change: UpdateProfile) -> MeView:
         change.version,
         *(
             None if value is UNSET else value
-            for value in (change.display_name, change.locale, change.time_zone)
+            for value in (
+                change.display_name,
+                change.locale,
+                change.time_zone,
+                change.last_seen_visible,
+            )
         ),
     )
     me = await load_me(tx.con, user)
@@ -99,6 +109,8 @@ async def update_profile(tx: Tx, user: UserId, change: UpdateProfile) -> MeView:
             "Your profile was changed elsewhere since; load it again and repeat the change.",
             details={"version": me.version},
         )
+    if change.last_seen_visible is not UNSET:
+        tx.emit(inbox_topic(user), VisibilityChanged(last_seen_visible=change.last_seen_visible))
     return me
 
 

@@ -141,7 +141,8 @@ SELECT true FROM conversation_members WHERE conversation_id = $1::uuid AND user_
 
 -- name: read_members
 -- A conversation's members with their cursors.
-SELECT m.user_id, u.display_name, m.role, m.read_seq, m.delivered_seq, u.last_seen_at
+SELECT m.user_id, u.display_name, m.role, m.read_seq, m.delivered_seq,
+       CASE WHEN u.last_seen_visible THEN u.last_seen_at END AS last_seen_at, u.last_seen_visible
 FROM conversation_members m JOIN users u ON u.id = m.user_id
 WHERE m.conversation_id = $1::uuid ORDER BY m.joined_at, m.user_id;
 

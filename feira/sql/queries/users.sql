@@ -170,7 +170,7 @@ ORDER BY id DESC LIMIT $4::int;
 -- name: read_profile
 -- The signed-in user's own account.
 SELECT id, email::text AS email, email_verified_at IS NOT NULL AS email_verified, display_name, locale, time_zone,
-    roles, version, created_at
+    last_seen_visible, roles, version, created_at
 FROM users WHERE id = $1::uuid;
 
 -- name: list_memberships
@@ -183,7 +183,7 @@ WHERE m.user_id = $1::uuid ORDER BY s.id;
 -- name: update_profile
 -- Change what the user gave, if nobody changed it since; NULL leaves a column as it is.
 UPDATE users SET display_name = coalesce($3::text, display_name), locale = coalesce($4::text, locale),
-    time_zone = coalesce($5::text, time_zone), version = version + 1
+    time_zone = coalesce($5::text, time_zone), last_seen_visible = coalesce($6::boolean, last_seen_visible), version = version + 1
 WHERE id = $1::uuid AND version = $2::int
 RETURNING id;
 
