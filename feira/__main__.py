@@ -19,6 +19,7 @@ COMMANDS = {
     "seed": "fill the database with a demo market",
     "doctor": "check every connection and say what is wrong",
     "market-day": "play a busy market and check that nothing was lost or doubled",
+    "actors": "show the busiest actors of running servers, live",
     "config": "print every setting, its meaning and where its value comes from",
 }
 _EXIT_USAGE = 2

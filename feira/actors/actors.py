@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from feira.actors.report import NodeReport
 from feira.platform.domain.ids import ConversationId, OrderId
 from feira.platform.domain.orders import OrderCommand
 from feira.platform.domain.permissions import Principal
@@ -23,3 +24,7 @@ class Actors(Protocol):
     ) -> PostedMessage: ...
 
     async def move_cursor(self, conversation: ConversationId, wanted: WantedCursor) -> None: ...
+
+    def report(self, *, limit: int) -> NodeReport:
+        """This node's busiest actors."""
+        ...

@@ -11,6 +11,7 @@ makes it crash, and watchers who come back for more, cannot spin.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -37,6 +38,7 @@ ASK_TIMEOUT_S: Final = 10.0
 CRASH_BACKOFF_MIN_S: Final = 0.02
 CRASH_BACKOFF_MAX_S: Final = 5.0
 CRASH_FORGIVEN_AFTER_S: Final = 60.0
+RATE_OVER_S: Final = 10.0
 
 
 class Actor(ABC, Generic[Mail]):
@@ -47,11 +49,12 @@ class Actor(ABC, Generic[Mail]):
         "_crashes_lately",
         "_draining",
         "_mailbox",
+        "_rate",
+        "_rated_at",
         "_tasks",
         "_waiting_since",
         "crashes",
         "kind",
-        "mail_handled",
         "metrics",
         "turns",
         "used_at",
@@ -62,8 +65,9 @@ class Actor(ABC, Generic[Mail]):
         self.metrics = metrics.of_kind(kind)
         self.used_at = time.monotonic()
         self.turns = 0
-        self.mail_handled = 0
         self.crashes = 0
+        self._rate = 0.0
+        self._rated_at = self.used_at
         self._tasks = tasks
         # A list, not a deque: that reserves 600 bytes, and nearly all actors are idle nearly always.
         self._mailbox: list[Mail] = []
@@ -84,6 +88,11 @@ class Actor(ABC, Generic[Mail]):
     def oldest_mail_age_s(self) -> float:
         """How long the oldest mail in the box waits; at least, since a turn that leaves mail starts it anew."""
         return time.monotonic() - self._waiting_since if self._mailbox else 0.0
+
+    @property
+    def mail_per_s(self) -> float:
+        """Of the last `RATE_OVER_S` or so, the latest weighing most."""
+        return self._rate * math.exp((self._rated_at - time.monotonic()) / RATE_OVER_S)
 
     def tell(self, mail: Mail) -> None:
         """Put mail into the box; it is handled in order.
@@ -139,6 +148,13 @@ class Actor(ABC, Generic[Mail]):
         if not self._draining:
             self._start(rest_s)
 
+    def _count(self, mail: int, now: float) -> None:
+        """A turn with so much mail."""
+        self.turns += 1
+        decay = math.exp((self._rated_at - now) / RATE_OVER_S)
+        self._rate = self._rate * decay + mail / RATE_OVER_S
+        self._rated_at = self.used_at = now
+
     def _put(self, mail: Mail) -> None:
         now = time.monotonic()
         if not self._mailbox:
@@ -170,8 +186,7 @@ class Actor(ABC, Generic[Mail]):
         self.metrics.mail_age.observe(began - self._waiting_since)
         self.metrics.batch_size.observe(len(batch))
         self._waiting_since = began
-        self.turns += 1
-        self.mail_handled += len(batch)
+        self._count(len(batch), began)
         try:
             # A time-out around a commit means unknown: the state is dropped, a resend finds out.
             async with asyncio.timeout(TURN_TIMEOUT_S):

@@ -31,6 +31,7 @@ from feira.actors.order import CommandOrder, OrderActor
 from feira.actors.presence import Presence
 from feira.actors.presence_store import PresenceStore
 from feira.actors.registry import ACTORS_MAX, Registry
+from feira.actors.report import NodeReport, report
 from feira.actors.surroundings import PostgresTopics, Surroundings
 from feira.actors.top_check import TopCheck
 from feira.actors.topic import TopicActor
@@ -257,6 +258,10 @@ class Node:
 
     def _put_away(self, topics: list[Topic]) -> None:
         self.bus.unwatch([str(topic) for topic in topics])
+
+    def report(self, *, limit: int) -> NodeReport:
+        """This node's busiest actors."""
+        return report(self.actors, node=self._announcer.node_name, limit=limit)
 
     def is_active(self, topic: Topic) -> bool:
         """Whether an actor of the topic is in memory."""

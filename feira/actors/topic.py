@@ -7,6 +7,7 @@ known is dropped, and watchers get every event once and in order.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import structlog
@@ -79,8 +80,7 @@ class TopicActor(Actor[object]):
         if self.is_idle and self.watchers:
             try:
                 if self._pass_on(mail):
-                    self.turns += 1
-                    self.mail_handled += 1
+                    self._count(1, time.monotonic())
                     return
             except Exception as error:
                 log.exception("actor_crashed", kind=self.kind, crashes=self.crashes + 1)

@@ -22,7 +22,11 @@ from feira.http.call import Call
 from feira.platform.domain.errors import InvalidInput
 from feira.platform.domain.json_text import holds_nul
 
-Service = Literal["users", "products", "orders", "payments", "messaging", "notifications"]
+Service = Literal[
+    "users", "products", "orders", "payments", "messaging", "notifications", "operations"
+]
+# What operators ask every node, whichever services it has.
+SERVED_EVERYWHERE: Final = frozenset[Service]({"operations"})
 Handler = Callable[..., Awaitable[Any]]
 
 

@@ -25,6 +25,7 @@ _TAGS: Final = {
     "payments": "Payments, refunds and the ledger.",
     "messaging": "Conversations between buyers and shops.",
     "notifications": "What happened while you looked elsewhere.",
+    "operations": "What a node does right now, for the market's own people.",
 }
 _OVERVIEW: Final = f"""\
 Money is an integer in the currency's minor unit (cent, yen, fils) with its ISO 4217 code; minor digits other

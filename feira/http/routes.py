@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from feira.http import (
+    actors,
     attachments,
     blocks,
     carts,
@@ -41,4 +42,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *offers.ENDPOINTS,
     *notifications.ENDPOINTS,
     *jobs.ENDPOINTS,
+    *actors.ENDPOINTS,
 )

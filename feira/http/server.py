@@ -13,7 +13,7 @@ from feira.actors.actors import Actors
 from feira.http import first_page, openapi
 from feira.http.body import read_body
 from feira.http.call import Call
-from feira.http.endpoint import Endpoint
+from feira.http.endpoint import SERVED_EVERYWHERE, Endpoint
 from feira.http.health import Readiness, health_routes, store_probes
 from feira.http.middlewares import edge, response_headers
 from feira.http.routes import ENDPOINTS
@@ -53,7 +53,7 @@ def build_http_app(
     app.add_routes(
         [
             _route(endpoint, serve(endpoint, market, actors, deadline_s=deadline_s))
-            if endpoint.service in config.services
+            if endpoint.service in SERVED_EVERYWHERE.union(config.services)
             else _route(endpoint, _refuse(endpoint))
             for endpoint in endpoints
         ]

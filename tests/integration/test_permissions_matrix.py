@@ -122,6 +122,7 @@ POST   /v1/notifications/read                          401 ok  ok  ok  ok  ok  o
 GET    /v1/admin/jobs                                  401 403 403 403 403 403 403 ok  ok  ok
 GET    /v1/admin/jobs/dead                             401 403 403 403 403 403 403 ok  ok  ok
 POST   /v1/admin/jobs/{job}/requeue                    401 403 403 403 403 403 403 403 403 ok
+GET    /v1/operations/actors                           401 403 403 403 403 403 403 ok  ok  ok
 POST   /v1/conversations/{conversation}/support-request    401 404 ok  404 ok  ok  404 404 404 404
 GET    /v1/admin/support-requests                      401 403 403 403 403 403 403 ok  403 ok
 POST   /v1/conversations/{conversation}/members        401 403 403 403 403 403 403 ok  403 ok

@@ -16,6 +16,7 @@ from feira.actors.mailbox import (
     CRASH_BACKOFF_MAX_S,
     EPHEMERALS_MAX,
     MAILBOX_MAX,
+    RATE_OVER_S,
     TURN_TIMEOUT_S,
     Actor,
 )
@@ -81,7 +82,8 @@ def test_what_waits_is_handled_in_order_and_in_batches() -> None:
             await asyncio.sleep(0)
         assert [len(batch) for batch in actor.batches] == [BATCH_MAX, 2]
         assert [mail for batch in actor.batches for mail in batch] == list(range(BATCH_MAX + 2))
-        assert (actor.turns, actor.mail_handled) == (2, BATCH_MAX + 2)
+        assert actor.turns == 2
+        assert actor.mail_per_s > BATCH_MAX / RATE_OVER_S * 0.9
 
     hurried(live)
 
@@ -96,7 +98,7 @@ def test_a_full_box_refuses_with_a_hint_and_keeps_all_it_accepted() -> None:
         assert refused.value.retry_after_s == 1
         while not actor.is_idle:
             await asyncio.sleep(0)
-        assert actor.mail_handled == MAILBOX_MAX
+        assert sum(len(batch) for batch in actor.batches) == MAILBOX_MAX
         assert await actor.echo("room again") == "room again"
 
     hurried(live)
