@@ -37,6 +37,7 @@ from tests.integration.cast import Cast, Part, assemble
 SERVERS: Final = 2
 SPEAKERS: Final[tuple[Part, ...]] = ("buyer", "owner", "staff")
 SAY_EVERY_S: Final = 0.05
+UNANSWERED_MAX: Final = 200
 ENQUEUE_EVERY_S: Final = 0.2
 SETTLE_WITHIN_S: Final = 90.0
 
@@ -58,7 +59,9 @@ class Speaker:
         """Say something every now and then; returns when all of it is acknowledged."""
         async with asyncio.TaskGroup() as sending:
             while not until.is_set():
-                sending.create_task(self._say(topic))
+                # Nobody goes on for ever without an answer.
+                if len(self.said) - len(self.acknowledged) < UNANSWERED_MAX:
+                    sending.create_task(self._say(topic))
                 await asyncio.sleep(SAY_EVERY_S)
 
     async def _say(self, topic: str) -> None:
