@@ -291,10 +291,7 @@ async def require_promises(scene: Storm) -> None:
             assert stored[seq]["client_id"] == client_id
         await _until(lambda s=speaker: bool(s.heard) and s.heard[-1].seq == head)
         _require_heard(speaker, stored, scene.begins_after + 1)
-    done = "SELECT count(*) FROM jobs WHERE dedup LIKE 'storm:%' AND state = 'done'"
-    await _until(lambda: _is(scene, done, scene.jobs))
-    dead = "SELECT count(*) FROM jobs WHERE state = 'dead' AND dedup LIKE 'storm:%'"
-    assert await _is(scene, dead, 0)
+    await _require_jobs_done(scene)
     await _require_settled(scene)
 
 
@@ -304,6 +301,27 @@ def _require_heard(speaker: Speaker, stored: dict[int, dict[str, Any]], expected
             assert event.seq - 1 in speaker.gaps, f"{speaker.part} missed {expected}"
         assert UUID(event.body["client_id"]) == stored[event.seq]["client_id"]
         expected = event.seq + 1
+
+
+async def _require_jobs_done(scene: Storm) -> None:
+    by_state: dict[str, int] = {}
+
+    async def are_done() -> bool:
+        nonlocal by_state
+        async with scene.ground.market.database.connection() as con:
+            by_state = dict(
+                await con.fetch(
+                    "SELECT state, count(*) FROM jobs WHERE dedup LIKE 'storm:%' GROUP BY state"
+                )
+            )
+        return by_state.keys() == {"done"}
+
+    try:
+        await _until(are_done)
+    except TimeoutError:
+        raise AssertionError(f"jobs are left: {by_state}") from None
+    # The last one may be committed although nobody was told.
+    assert by_state["done"] in (scene.jobs, scene.jobs + 1)
 
 
 async def _require_settled(scene: Storm) -> None:
@@ -332,11 +350,6 @@ async def _stored(scene: Storm) -> dict[int, dict[str, Any]]:
             scene.begins_after,
         )
     return {record["seq"]: dict(record) for record in records}
-
-
-async def _is(scene: Storm, statement: str, expected: int) -> bool:
-    async with scene.ground.market.database.connection() as con:
-        return await con.fetchval(statement) == expected
 
 
 async def _until(condition: Callable[[], Any]) -> None:
