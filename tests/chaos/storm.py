@@ -309,11 +309,10 @@ async def _require_jobs_done(scene: Storm) -> None:
     async def are_done() -> bool:
         nonlocal by_state
         async with scene.ground.market.database.connection() as con:
-            by_state = dict(
-                await con.fetch(
-                    "SELECT state, count(*) FROM jobs WHERE dedup LIKE 'storm:%' GROUP BY state"
-                )
+            records = await con.fetch(
+                "SELECT state, count(*) FROM jobs WHERE dedup LIKE 'storm:%' GROUP BY state"
             )
+            by_state = {record["state"]: record["count"] for record in records}
         return by_state.keys() == {"done"}
 
     try:
