@@ -19,6 +19,7 @@ from tests.integration.conftest import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 START_WITHIN_S: Final = 60.0
+STOP_WITHIN_S: Final = 60.0
 
 
 class FeiraProcess:
@@ -61,6 +62,20 @@ class FeiraProcess:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+
+    async def stop(self) -> int:
+        """With SIGTERM, as whoever rolls out a new version; returns its exit status."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_WITHIN_S):
+                while (status := process.poll()) is None:
+                    await asyncio.sleep(0.02)
+            return status
+        finally:
+            process.kill()
+            process.wait(10)
 
     def signal(self, what: signal.Signals) -> None:
         if self._process is not None:

@@ -54,6 +54,7 @@ class Speaker:
     heard: list[Event] = field(default_factory=list[Event])
     gaps: set[int] = field(default_factory=set[int])
     """The client was told to load history up to there: too much was missed to be replayed."""
+    every_s: float = SAY_EVERY_S
 
     async def talk(self, topic: str, until: asyncio.Event) -> None:
         """Say something every now and then; returns when all of it is acknowledged."""
@@ -62,7 +63,7 @@ class Speaker:
                 # Nobody goes on for ever without an answer.
                 if len(self.said) - len(self.acknowledged) < UNANSWERED_MAX:
                     sending.create_task(self._say(topic))
-                await asyncio.sleep(SAY_EVERY_S)
+                await asyncio.sleep(self.every_s)
 
     async def _say(self, topic: str) -> None:
         client_id = uuid4()
