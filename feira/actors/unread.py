@@ -21,14 +21,14 @@ from feira.sql.database import Database
 
 log = structlog.get_logger("feira.actors")
 
-WITHIN_S: Final = 0.05
+WITHIN_S: Final = 0.2
 CONVERSATIONS_PER_ROUND: Final = 50
 # Counting takes a tenth of the node's time at most, however much is said.
 PAUSE_PER_WORK: Final = 9.0
 
 
 class UnreadCounts:
-    """One a node: it asks the database 20 times a second at most, and less often the more it has to tell."""
+    """One a node: it asks the database five times a second at most, and less often the more it has to tell."""
 
     def __init__(
         self,

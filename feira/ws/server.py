@@ -27,6 +27,7 @@ log = structlog.get_logger("feira.ws")
 
 SOCKET_PATH: Final = "/v1/socket"
 DRAIN_BATCHES: Final = 20
+POOL_KEPT_FREE: Final = 4
 RETRY_WINDOW_MS: Final = (0, 5_000)
 
 
@@ -41,6 +42,10 @@ class SocketServer:
         self.tasks = TaskOwner()
         self.turn = Turn()
         self.sessions: set[Session] = set()
+        # When thousands come at once, from a server that died, they queue up here and not for the database, where
+        # who waits too long is sent away, and where those who are in must find room for what they say.
+        pool = market.config.postgres_pool_max
+        self.arrivals = asyncio.Semaphore(max(1, pool - POOL_KEPT_FREE))
         self._draining = False
 
     def start(self) -> None:

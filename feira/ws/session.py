@@ -263,20 +263,8 @@ class Session:
                 "This socket is connected; send refresh for a new token.",
             )
         self._is_connecting = True
-        signed_in = await authenticate(self._market, command.token)
-        resume = {parse_topic(name): seen.position() for name, seen in command.resume.items()}
-        self._principal = signed_in.principal
-        self._token_expires_at = signed_in.expires_at
-        inbox = inbox_topic(signed_in.principal.user_id)
-        try:
-            if inbox not in resume:
-                await self._watch(inbox, None)
-            topics = await self._resume(signed_in.principal, resume)
-        except FeiraError:
-            # Not half-connected: the client tries again from the start.
-            self._unwatch()
-            self._principal = None
-            raise
+        async with self._server.arrivals:
+            topics = await self._enter(command)
         self._commands.answer(
             identifier,
             "connect",
@@ -288,6 +276,22 @@ class Session:
                 "topics": topics,
             },
         )
+
+    async def _enter(self, command: Connect) -> dict[str, dict[str, Any]]:
+        signed_in = await authenticate(self._market, command.token)
+        resume = {parse_topic(name): seen.position() for name, seen in command.resume.items()}
+        self._principal = signed_in.principal
+        self._token_expires_at = signed_in.expires_at
+        inbox = inbox_topic(signed_in.principal.user_id)
+        try:
+            if inbox not in resume:
+                await self._watch(inbox, None)
+            return await self._resume(signed_in.principal, resume)
+        except FeiraError:
+            # Not half-connected: the client tries again from the start.
+            self._unwatch()
+            self._principal = None
+            raise
 
     async def _resume(
         self, principal: Principal, resume: dict[Topic, Position | None]
@@ -322,9 +326,10 @@ class Session:
                 f"A socket watches {TOPICS_MAX} topics at most.",
                 retry_after_s=60,
             )
-        async with self._market.database.connection() as con:
-            await require_watch(con, principal, topic)
-        return await self._watch(topic, position)
+        async with self._server.arrivals:
+            async with self._market.database.connection() as con:
+                await require_watch(con, principal, topic)
+            return await self._watch(topic, position)
 
     async def _watch(self, topic: Topic, position: Position | None) -> Subscription:
         subscription = await self._node.subscribe(topic, self, position)

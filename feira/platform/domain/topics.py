@@ -10,6 +10,7 @@ ops                 support, finance, admin
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, cast
 from uuid import UUID
 
@@ -21,6 +22,9 @@ _KINDS_WITH_ID: Final = frozenset({"conversation", "order", "inbox", "shop", "pr
 
 # How many missed events a resume replays; beyond, the client reloads through history.
 REPLAY_EVENTS_MAX: Final = 300
+
+# The same names come again with every message.
+NAMES_REMEMBERED: Final = 16_384
 
 
 class Topic(NamedTuple):
@@ -56,6 +60,7 @@ def product_topic(product: ProductId) -> Topic:
     return Topic("product", product)
 
 
+@lru_cache(maxsize=NAMES_REMEMBERED)
 def parse_topic(name: str) -> Topic:
     """Parse a topic's name in its canonical spelling only, so that one topic has one name.
 
