@@ -4,7 +4,8 @@ SELECT shop_id, buyer_id FROM conversations WHERE id = $1::uuid FOR NO KEY UPDAT
 
 -- name: read_member
 -- A member as the others see them.
-SELECT m.user_id, u.display_name, m.role, m.read_seq, m.delivered_seq, u.last_seen_at
+SELECT m.user_id, u.display_name, m.role, m.read_seq, m.delivered_seq,
+       CASE WHEN u.last_seen_visible THEN u.last_seen_at END AS last_seen_at, u.last_seen_visible
 FROM conversation_members m JOIN users u ON u.id = m.user_id
 WHERE m.conversation_id = $1::uuid AND m.user_id = $2::uuid;
 
