@@ -1,7 +1,7 @@
 r"""A socket that keeps the protocol's promises for its user, whatever the connection does in between.
 
     closed --start--> connecting --connect answered--> open --lost--> waiting --> connecting
-                          \--final close code--> closed
+                          \--final close code, or no token to be had--> ended
 
 Every event of a watched topic is handed over in order and once. A message that was accepted by `send` is sent
 again after a reconnect, with the same client id and before newer ones, until it is acknowledged.
@@ -13,7 +13,6 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
@@ -22,43 +21,25 @@ import msgspec
 
 from feira.client.api import ApiProblem
 from feira.client.commands import Commands
+from feira.client.outbox import Outbox, jittered
+from feira.client.problems import SocketEnded, SocketProblem
 from feira.client.topic_log import OnEvent, OnGap, TopicLog
 
 BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 15.0
-OUTBOX_MAX: Final = 1_000
 HEARTBEAT_S: Final = 20.0
+# From the handshake to the answer to `connect`.
+CONNECT_TIMEOUT_S: Final = 10.0
+# The server's frames aim at 64 KiB; a long replay may be one message.
+FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 # ApiClient renews its own tokens earlier, so this finds a new one.
 RENEW_BEFORE_S: Final = 30.0
 # The server takes so many in one `connect`.
 RESUME_TOPICS_MAX: Final = 200
-_NORMAL_CLOSURE: Final = 1000
 
 Encoding = Literal["json", "msgpack"]
 OnPush = Callable[[str, dict[str, Any]], None]
-
-
-class SocketProblem(Exception):
-    """The server answered a command with an error, or the socket is closed for good."""
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        self.code = str(error.get("code", "unknown"))
-        self.retryable = bool(error.get("retryable", False))
-        self.retry_after_s = float(error.get("retry_after") or 0.5)
-        self.details: dict[str, Any] = error.get("details") or {}
-        super().__init__(f"{self.code}: {error.get('message', '')}")
-
-
-@dataclass(kw_only=True)
-class _Unsent:
-    """A command that must reach the server, however long that takes."""
-
-    name: str
-    body: dict[str, Any]
-    answer: asyncio.Future[dict[str, Any]]
-    connection: int = 0
-    """The connection on which it was transmitted last."""
 
 
 class SocketClient(Commands):
@@ -72,20 +53,24 @@ class SocketClient(Commands):
         *,
         encoding: Encoding = "json",
         on_push: OnPush | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self._url = url.rstrip("/") + "/v1/socket"
         self._http = http
         self._token = token
         self._encoding: Encoding = encoding
         self._on_push = on_push
+        self._heartbeat_s = heartbeat_s
         self._ids = itertools.count(1)
         self._watches: dict[str, TopicLog] = {}
-        # Insertion order is sending order, also after a reconnect.
-        self._unsent: dict[int, _Unsent] = {}
+        self._outbox = Outbox(lambda: next(self._ids), self._transmit)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        # Also set when the client has ended, so that nobody waits for a connection that never comes.
         self._opened = asyncio.Event()
+        self._ended: SocketEnded | None = None
         self._connection = 0
+        self._connecting: asyncio.Timeout | None = None
         self._retry_ms: tuple[int, int] | None = None
         self._running: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -98,23 +83,37 @@ class SocketClient(Commands):
         """Connect and stay connected until `close`; returns when the first connection stands.
 
         Raises:
-            SocketProblem: refused for good.
+            SocketEnded: refused for good.
         """
+        assert self._running is None, "a client starts once"
         self._running = asyncio.create_task(self._run(), name="feira-client-socket")
-        opened = asyncio.create_task(self._opened.wait())
-        await asyncio.wait({opened, self._running}, return_when=asyncio.FIRST_COMPLETED)
-        opened.cancel()
-        if self._running.done():
-            self._running.result()
+        await self._until_open()
+
+    async def wait_ended(self) -> SocketEnded:
+        """Wait until the client has ended for good; returns why."""
+        assert self._running is not None, "start it first"
+        await asyncio.wait([self._running])
+        assert self._ended is not None, "it says why before it ends"
+        return self._ended
 
     async def close(self) -> None:
-        """Leave. What was not acknowledged is given up."""
+        """Leave. What was not acknowledged is given up: whoever waits for it gets `SocketEnded`."""
         if self._running is not None:
             self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await asyncio.wait([self._running])
         if self._socket is not None:
             await self._socket.close()
-        self._fail_all({"code": "client.closed", "message": "The client left.", "retryable": True})
+        self._end(SocketEnded("client.closed", "the client left"))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection stands; without one, commands wait in the outbox."""
+        return self._opened.is_set() and self._ended is None
+
+    @property
+    def unsent(self) -> int:
+        """How many commands are not acknowledged yet."""
+        return len(self._outbox)
 
     def drop(self) -> None:
         """Cut the connection as a bad network would; the client reconnects by itself."""
@@ -147,18 +146,18 @@ class SocketClient(Commands):
                 if not problem.retryable:
                     self._watches.pop(topic, None)
                     raise
-                await asyncio.sleep(_jittered(problem.retry_after_s))
+                await asyncio.sleep(jittered(problem.retry_after_s))
             else:
                 return watch.state
 
     async def unwatch(self, topic: str) -> None:
         """Stop watching."""
-        if self._watches.pop(topic, None) is not None and self._opened.is_set():
+        if self._watches.pop(topic, None) is not None and self.is_open:
             await self._transmit({"unsubscribe": {"topic": topic}})
 
     async def typing(self, topic: str) -> None:
         """Tell that one is typing; worth nothing later, so it is not repeated."""
-        if self._opened.is_set():
+        if self.is_open:
             await self._transmit({"typing": {"topic": topic}})
 
     # The connection.
@@ -166,39 +165,61 @@ class SocketClient(Commands):
     async def _run(self) -> None:
         failures = 0
         while True:
+            connection = self._connection
             try:
                 await self._connect_and_read()
-                failures = 0
             except (aiohttp.ClientError, OSError):
-                failures += 1
+                # No way to the server, or none any more.
+                pass
             except ApiProblem as problem:
                 if not problem.retryable:
-                    raise
-                failures += 1
+                    self._end(SocketEnded(problem.code, f"there is no token: {problem}"))
+                    return
+            except Exception as error:  # noqa: BLE001 - whatever a callback raises ends the client, and is told as its cause
+                ended = SocketEnded("client.failed", f"{type(error).__name__}: {error}")
+                ended.__cause__ = error
+                self._end(ended)
+                return
             finally:
-                self._opened.clear()
+                if self._ended is None:
+                    self._opened.clear()
+                self._outbox.lost()
                 self._socket = None
                 self._fail_answers()
-            if self.close_code is not None and not _is_worth_retrying(self.close_code):
-                problem = {
-                    "code": "socket.closed",
-                    "message": f"closed for good with {self.close_code}",
-                }
-                self._fail_all(problem)
-                raise SocketProblem(problem)
+            code = self.close_code
+            if code is not None and not _is_worth_retrying(code):
+                self._end(SocketEnded("socket.closed", f"closed for good with {code}", code))
+                return
+            # A server that takes connections and closes them unanswered is not asked more often than one that is away.
+            failures = 0 if self._connection > connection else failures + 1
             self.reconnects += 1
             await asyncio.sleep(self._pause_s(failures))
+
+    def _end(self, ended: SocketEnded) -> None:
+        """For good: whoever waits, or comes later, learns why."""
+        if self._ended is None:
+            self._ended = ended
+            self._opened.set()
+            self._outbox.end(ended)
+
+    async def _until_open(self) -> None:
+        await self._opened.wait()
+        if self._ended is not None:
+            raise self._ended
 
     async def _connect_and_read(self) -> None:
         self.close_code = None
         token = await self._token()
-        async with self._http.ws_connect(
-            self._url,
-            protocols=[f"feira.v1.{self._encoding}"],
-            max_msg_size=0,
-            # A server that fell silent is noticed by its missing pong.
-            heartbeat=HEARTBEAT_S,
-        ) as socket:
+        async with (
+            asyncio.timeout(CONNECT_TIMEOUT_S) as self._connecting,
+            self._http.ws_connect(
+                self._url,
+                protocols=[f"feira.v1.{self._encoding}"],
+                max_msg_size=FRAME_BYTES_MAX,
+                # A server that fell silent is noticed by its missing pong.
+                heartbeat=self._heartbeat_s,
+            ) as socket,
+        ):
             self._socket = socket
             seen = [watch for watch in self._watches.values() if watch.position]
             resume = {watch.topic: watch.position for watch in seen[:RESUME_TOPICS_MAX]}
@@ -213,6 +234,9 @@ class SocketClient(Commands):
             self.close_code = socket.close_code
 
     def _decode(self, frame: aiohttp.WSMessage) -> list[dict[str, Any]]:
+        if frame.type is aiohttp.WSMsgType.ERROR:
+            # aiohttp's word for a pong that did not come.
+            raise ConnectionError(f"the server fell silent: {frame.data}")
         if frame.type is aiohttp.WSMsgType.TEXT:
             return [msgspec.json.decode(line) for line in frame.data.split("\n")]
         decoded = msgspec.msgpack.decode(frame.data)
@@ -242,9 +266,9 @@ class SocketClient(Commands):
         elif message.get("unsubscribed", {}).get("reason") == "resync":
             watch = self._watches.get(message["unsubscribed"]["topic"])
             if watch is not None:
-                await self._transmit(self._subscription(watch, next(self._ids)))
+                await self._repair(watch)
         elif "id" in message:
-            self._answered(message)
+            await self._answered(message)
         else:
             self._pushed(message)
 
@@ -257,21 +281,18 @@ class SocketClient(Commands):
                 self._on_push(name, body)
 
     async def _opened_again(self, connect: dict[str, Any]) -> None:
+        assert self._connecting is not None, "it is connecting"
+        self._connecting.reschedule(None)
         for topic, subscription in connect["topics"].items():
             watch = self._watches.get(topic)
             if watch is not None and "error" not in subscription:
-                self._resumed(watch, subscription)
+                await self._resumed(watch, subscription)
         # What one `connect` does not take, and what was never answered.
         for watch in self._watches.values():
             if watch.topic not in connect["topics"]:
-                await self._transmit(self._subscription(watch, next(self._ids)))
+                await self._repair(watch)
         self._connection += 1
-        # Also what is asked while this goes on: nothing may fall between the old connection and the new.
-        while waiting := [
-            entry for entry in self._unsent.items() if entry[1].connection != self._connection
-        ]:
-            for identifier, command in waiting:
-                await self._transmit_command(identifier, command)
+        await self._outbox.opened(self._connection)
         self._opened.set()
         expires_at = datetime.fromisoformat(connect["expires_at"])
         self._renewing = asyncio.create_task(self._renew(expires_at), name="feira-client-renewal")
@@ -291,11 +312,15 @@ class SocketClient(Commands):
     async def _take(self, event: dict[str, Any]) -> None:
         watch = self._watches.get(event["topic"])
         if watch is not None and not watch.take(event):
-            # A gap is the server's mistake; the log repairs it.
-            await self._transmit(self._subscription(watch, next(self._ids)))
+            # Pushes overtook an answer, or were lost on the way: the log has them.
+            await self._repair(watch)
 
-    def _resumed(self, watch: TopicLog, subscription: dict[str, Any]) -> None:
-        watch.subscribed(subscription)
+    async def _repair(self, watch: TopicLog) -> None:
+        await self._transmit(self._subscription(watch, next(self._ids)))
+
+    async def _resumed(self, watch: TopicLog, subscription: dict[str, Any]) -> None:
+        if not watch.subscribed(subscription):
+            await self._repair(watch)
         self.epoch = watch.epoch
 
     # Commands.
@@ -310,7 +335,7 @@ class SocketClient(Commands):
         return {"id": identifier, "subscribe": {"topic": watch.topic, **watch.position}}
 
     async def _answer_to(self, identifier: int, message: dict[str, Any]) -> dict[str, Any]:
-        await self._opened.wait()
+        await self._until_open()
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[identifier] = answer
         try:
@@ -328,50 +353,19 @@ class SocketClient(Commands):
         """Send a command until it is answered, on however many connections, and return what its `ok` says.
 
         Raises:
-            SocketProblem: refused for good, or too much is unsent.
+            SocketProblem: refused for good, or too much is unsent (`client.outbox_full`).
+            SocketEnded: the client has ended; whether the command happened is not known.
         """
-        while True:
-            if len(self._unsent) >= OUTBOX_MAX:
-                raise SocketProblem(
-                    {
-                        "code": "client.outbox_full",
-                        "message": "too much is unsent",
-                        "retryable": True,
-                    }
-                )
-            identifier = next(self._ids)
-            answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-            command = self._unsent[identifier] = _Unsent(name=name, body=body, answer=answer)
-            try:
-                if self._opened.is_set():
-                    await self._transmit_command(identifier, command)
-                message = await answer
-            finally:
-                self._unsent.pop(identifier, None)
-            if "error" not in message:
-                return message["ok"]
-            problem = SocketProblem(message["error"])
-            if not problem.retryable or problem.code.startswith("client."):
-                raise problem
-            await asyncio.sleep(_jittered(problem.retry_after_s))
+        return await self._outbox.ask(name, body)
 
-    async def _transmit_command(self, identifier: int, command: _Unsent) -> None:
-        command.connection = self._connection
-        await self._transmit({"id": identifier, command.name: command.body})
-
-    def _answered(self, message: dict[str, Any]) -> None:
+    async def _answered(self, message: dict[str, Any]) -> None:
         if "subscribe" in message:
-            self._subscribed(message)
-        identifier = message["id"]
-        command = self._unsent.get(identifier)
-        answer = command.answer if command is not None else self._answers.get(identifier)
-        if answer is not None and not answer.done():
+            watch = self._watches.get(message["subscribe"]["topic"])
+            if watch is not None:
+                await self._resumed(watch, message["subscribe"])
+        answer = self._answers.get(message["id"])
+        if not self._outbox.answered(message) and answer is not None and not answer.done():
             answer.set_result(message)
-
-    def _subscribed(self, message: dict[str, Any]) -> None:
-        watch = self._watches.get(message["subscribe"]["topic"])
-        if watch is not None:
-            self._resumed(watch, message["subscribe"])
 
     def _fail_answers(self) -> None:
         lost = {
@@ -385,21 +379,12 @@ class SocketClient(Commands):
             if not answer.done():
                 answer.set_result(lost)
 
-    def _fail_all(self, error: dict[str, Any]) -> None:
-        for command in self._unsent.values():
-            if not command.answer.done():
-                command.answer.set_result({"error": error | {"retryable": False}})
-
     def _pause_s(self, failures: int) -> float:
         if self._retry_ms is not None:
             low, high = self._retry_ms
             self._retry_ms = None
             return random.uniform(low, high) / 1000  # noqa: S311
         return random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(failures, 10)))  # noqa: S311
-
-
-def _jittered(seconds: float) -> float:
-    return random.uniform(0.5, 1.0) * seconds  # noqa: S311
 
 
 def _is_worth_retrying(code: int) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+# Events that overtake the answer to the first subscription; what is beyond is read from the log.
+EARLY_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,15 +46,17 @@ class TopicLog:
     def take(self, event: dict[str, Any]) -> bool:
         """Hand over a pushed event if it is the next; False when one is missing before it."""
         if self.seq is None:
-            self._early.append(event)
+            # One more is kept, to know that there was more.
+            if len(self._early) <= EARLY_MAX:
+                self._early.append(event)
         elif event["seq"] == self.seq + 1:
             self._hand_over([event])
         elif event["seq"] > self.seq:
             return False
         return True
 
-    def subscribed(self, subscription: dict[str, Any]) -> None:
-        """Go on from the answer to a subscription."""
+    def subscribed(self, subscription: dict[str, Any]) -> bool:
+        """Go on from the answer to a subscription; False when more came meanwhile than is kept: ask again."""
         self.state, self.epoch = subscription["state"], subscription["epoch"]
         early, self._early = self._early, []
         if subscription["recovered"]:
@@ -61,6 +66,7 @@ class TopicLog:
             self.seq = subscription["seq"]
             self._on_gap(self.seq)
         self._hand_over(early)
+        return len(early) <= EARLY_MAX
 
     def _hand_over(self, events: list[dict[str, Any]]) -> None:
         for event in events:
