@@ -20,12 +20,11 @@ from feira.platform.domain.errors import FeiraError, Unavailable
 from feira.platform.domain.ids import ConversationId
 from feira.platform.runtime.tasks import TaskOwner
 from feira.services.messaging.attaching import MessageKey, attach, key_of
-from feira.services.messaging.blocks import is_blocked, list_blocked_senders
+from feira.services.messaging.hearing import refusals_of
 from feira.services.messaging.messages import (
     Outgoing,
     PostedBatch,
     PostedMessage,
-    not_a_conversation,
     post_messages,
 )
 from feira.sql.database import Database
@@ -159,17 +158,16 @@ class GroupCommit:
             await self._explain(silenced)
 
     async def _explain(self, posts: list[Post]) -> None:
-        """Answer those that found no place: blocked, or no members."""
+        """Answer those that found no place: no members, blocked, or kept from posting."""
         try:
             async with self._database.connection() as con:
-                blocked = await list_blocked_senders(con, [post.outgoing for post in posts])
+                refusals = await refusals_of(con, [post.outgoing for post in posts])
         except FeiraError as error:
             for post in posts:
                 post.answered(error)
             return
-        for post in posts:
-            sender = (post.outgoing.conversation, post.outgoing.sender)
-            post.answered(is_blocked() if sender in blocked else not_a_conversation())
+        for post, refusal in zip(posts, refusals, strict=True):
+            post.answered(refusal)
 
     def _tell(
         self,

@@ -34,6 +34,7 @@ from feira.services.messaging.attachments import (
 from feira.services.messaging.conversations import OpenConversation, open_conversation
 from feira.services.messaging.members import AddMember, add_member
 from feira.services.messaging.messages import NewMessage, Outgoing, post_messages
+from feira.services.messaging.reports import MakeReport, make_report
 from feira.services.orders.groups import read_group
 from feira.services.products.editing import NewProduct, create_product, publish
 from feira.services.products.media import NewImage, announce_upload
@@ -119,6 +120,8 @@ class Cast:
             return await self._new_helper()
         if name == "attachment":
             return await self.transact(self._new_attachment)
+        if name == "report":
+            return await self._new_report()
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
@@ -144,6 +147,16 @@ class Cast:
             )
         (place,) = posted[conversation].places.values()
         return str(place.seq)
+
+    async def _new_report(self) -> str:
+        """The owner reports another message of the buyer's."""
+        wanted = MakeReport(
+            conversation=ConversationId(UUID(self.ids["conversation"])),
+            message=int(await self._new_message()),
+            reason="spam",
+        )
+        owner = self.people["owner"].principal
+        return str((await self.transact(lambda tx: make_report(tx, owner, wanted))).id)
 
     async def _new_helper(self) -> str:
         helper = await _actor(self.market, "support")
@@ -245,6 +258,7 @@ async def assemble(market: Market) -> Cast:
     cast.ids["attachment"] = await cast.send_attachment()
     cast.ids["offer"] = await cast.fresh("offer")
     cast.ids["message"] = await cast.fresh("message")
+    cast.ids["report"] = await cast.fresh("report")
     cast.ids["user"] = str(people["staff"].user)
     # Not yet a member.
     cast.ids["member"] = str(people["support"].user)

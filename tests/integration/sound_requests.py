@@ -141,5 +141,14 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "valid_s": 3_600,
             "address": cast.ids["address"],
         },
+        "POST /v1/reports": {
+            "conversation": cast.ids["conversation"],
+            "reason": "spam",
+            "text": "Again and again.",
+        },
+        "POST /v1/admin/reports/{report}/decision": {
+            "action": "dismiss",
+            "why": "They know each other.",
+        },
         "POST /v1/notifications/read": {"ids": [str(uuid4())]},
     }

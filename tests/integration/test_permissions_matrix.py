@@ -124,6 +124,11 @@ GET    /v1/admin/jobs/dead                             401 403 403 403 403 403 4
 POST   /v1/admin/jobs/{job}/requeue                    401 403 403 403 403 403 403 403 403 ok
 GET    /v1/operations/actors                           401 403 403 403 403 403 403 ok  ok  ok
 POST   /v1/conversations/{conversation}/support-request    401 404 ok  404 ok  ok  404 404 404 404
+POST   /v1/reports                                     401 404 ok  404 ok  ok  404 404 404 404
+GET    /v1/reports                                     401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/admin/reports                               401 403 403 403 403 403 403 ok  403 ok
+POST   /v1/admin/reports/{report}/claim                401 403 403 403 403 403 403 ok  403 ok
+POST   /v1/admin/reports/{report}/decision             401 403 403 403 403 403 403 ok  403 ok
 GET    /v1/admin/support-requests                      401 403 403 403 403 403 403 ok  403 ok
 POST   /v1/conversations/{conversation}/members        401 403 403 403 403 403 403 ok  403 ok
 DELETE /v1/conversations/{conversation}/members/{member}   401 404 403 404 403 403 404 ok  404 ok
@@ -149,7 +154,9 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "withdraw": {"action": "withdraw"},
 }
 # Used up by whoever is let in: each of them gets one of their own.
-USED_UP: Final = ("session", "address", "media", "job", "offer", "message", "member", "attachment")
+USED_UP: Final = (
+    *("session", "address", "media", "job", "offer", "message", "member", "attachment", "report"),
+)
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from feira.platform.domain.ids import (
     PaymentId,
     ProductId,
     RefundId,
+    ReportId,
     ShipmentId,
     ShopId,
     UserId,
@@ -135,6 +136,12 @@ class NotifyOffer(Job, frozen=True, kw_only=True, tag="notifications.offer"):
 
     offer: OfferId
     step: OfferStep
+
+
+class NotifyReportDecided(Job, frozen=True, kw_only=True, tag="notifications.report_decided"):
+    """Tell the reporter, and whoever was limited, what the moderators decided."""
+
+    report: ReportId
 
 
 class ExpireOffers(Job, frozen=True, kw_only=True, tag="deals.expire_offers"):

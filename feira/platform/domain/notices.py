@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from feira.platform.domain.ids import (
@@ -9,10 +11,12 @@ from feira.platform.domain.ids import (
     OfferId,
     OrderGroupId,
     OrderId,
+    ReportId,
     ShipmentId,
     ShopId,
 )
 from feira.platform.domain.offers import OfferStep
+from feira.platform.domain.reports import ReportState
 
 
 class OrderPaidNotice(
@@ -80,6 +84,30 @@ class OfferNotice(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     group: OrderGroupId | None
 
 
+class ReportDecidedNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="report.decided"
+):
+    """To the reporter: what the moderators made of it."""
+
+    report: ReportId
+    conversation: ConversationId
+    state: ReportState
+
+
+class PostingLimitedNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="posting.limited"
+):
+    """To somebody whom the moderators keep from posting for a while."""
+
+    until: datetime
+
+
 Notice = (
-    OrderPaidNotice | OrderReceivedNotice | OrderShippedNotice | UnreadMessagesNotice | OfferNotice
+    OrderPaidNotice
+    | OrderReceivedNotice
+    | OrderShippedNotice
+    | UnreadMessagesNotice
+    | OfferNotice
+    | ReportDecidedNotice
+    | PostingLimitedNotice
 )

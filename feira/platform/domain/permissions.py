@@ -54,6 +54,7 @@ Action = Literal[
     "conversation.join",
     "message.edit",
     "message.delete",
+    "report.decide",
     "offer.make",
     "offer.answer",
     "ledger.read",
@@ -92,6 +93,8 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     # `self` is whoever said it.
     "message.edit": frozenset({"self"}),
     "message.delete": frozenset({"self", "support", "admin"}),
+    # Members report, each to see their own; the queue is the moderators'.
+    "report.decide": frozenset({"support", "admin"}),
     # Which of the two sides may do what about an offer is the offer machine's to say.
     "offer.make": frozenset({"buyer", "owner", "staff"}),
     "offer.answer": frozenset({"buyer", "owner", "staff"}),

@@ -7,11 +7,10 @@ from datetime import datetime
 import msgspec
 
 from feira.platform.domain.errors import InvalidInput, NotFound, Rejected
-from feira.platform.domain.ids import ConversationId, ShopId, UserId
+from feira.platform.domain.ids import UserId
 from feira.platform.domain.messaging_events import BlockChanged
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import inbox_topic
-from feira.services.messaging.messages import Outgoing
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, load_queries
 
@@ -56,42 +55,3 @@ async def list_blocks(
 ) -> list[BlockView]:
     """Return whom a user has blocked, after `cursor`."""
     return await fetch_all(con, SQL["list_blocks"], BlockView, user, cursor, limit)
-
-
-async def require_not_blocked(con: Connection, shop: ShopId, user: UserId) -> None:
-    """Pass when nobody of a shop's team has blocked the user.
-
-    Raises:
-        Rejected: `conversation.blocked`.
-    """
-    if await con.fetchval(SQL["is_blocked_by_team"], shop, user):
-        raise is_blocked()
-
-
-async def list_blocked_senders(
-    con: Connection, batch: list[Outgoing]
-) -> set[tuple[ConversationId, UserId]]:
-    """Return which senders of a batch were refused because another member blocked them."""
-    rows = await con.fetch(
-        SQL["list_blocked_senders"],
-        [outgoing.conversation for outgoing in batch],
-        [outgoing.sender for outgoing in batch],
-    )
-    return {(row["conversation_id"], row["sender_id"]) for row in rows}
-
-
-async def require_heard(con: Connection, conversation: ConversationId, user: UserId) -> None:
-    """Pass when no other member of a conversation has blocked this one.
-
-    Raises:
-        Rejected: `conversation.blocked`.
-    """
-    if await con.fetch(SQL["list_blocked_senders"], [conversation], [user]):
-        raise is_blocked()
-
-
-def is_blocked() -> Rejected:
-    return Rejected(
-        "conversation.blocked",
-        "Somebody here does not take messages from you; support can help with an order.",
-    )

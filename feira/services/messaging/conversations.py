@@ -13,7 +13,7 @@ from feira.platform.domain.ids import ConversationId, OrderId, ProductId, ShopId
 from feira.platform.domain.messaging_events import ConversationOpened, MemberRole
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import inbox_topic
-from feira.services.messaging.blocks import require_not_blocked
+from feira.services.messaging.hearing import require_may_open
 from feira.services.messaging.messages import SQL, not_a_conversation
 from feira.services.orders.access import order_roles
 from feira.services.users.shops import shop_roles
@@ -79,7 +79,7 @@ async def open_conversation(
     Raises:
         InvalidInput: `conversation.two_subjects`.
         NotFound: the shop, product or order is not there for this user.
-        Rejected: `conversation.own_shop`, `conversation.blocked`.
+        Rejected: `conversation.own_shop`, `conversation.blocked`, `posting.limited`.
         NotAllowed: see `permissions.require`.
     """
     require("conversation.open", principal)
@@ -109,7 +109,7 @@ async def open_conversation(
                 )
             kind, subject = "product", wanted.product
     if buyer == principal.user_id:
-        await require_not_blocked(tx.con, wanted.shop, buyer)
+        await require_may_open(tx.con, wanted.shop, buyer)
     dedup = f"{wanted.shop}:{buyer}:{kind or ''}:{subject or ''}"
     created = await tx.con.fetchval(
         SQL["insert_conversation"], wanted.shop, buyer, kind, subject, dedup

@@ -12,7 +12,6 @@ from feira.platform.domain.messages import MessageText, require_changeable, requ
 from feira.platform.domain.messaging_events import MessageDeleted, MessageEdited, MessagePosted
 from feira.platform.domain.permissions import Principal, Role, is_allowed, require
 from feira.services.messaging.attachments import forget_sent
-from feira.services.messaging.blocks import require_heard
 from feira.services.messaging.changes import (
     SQL,
     LockedMessage,
@@ -23,6 +22,7 @@ from feira.services.messaging.changes import (
     require_calm,
 )
 from feira.services.messaging.conversations import is_member
+from feira.services.messaging.hearing import require_heard
 from feira.services.messaging.messages import not_a_conversation
 from feira.sql.database import Tx
 
@@ -42,7 +42,7 @@ async def edit_message(
     Raises:
         NotFound: `conversation.not_found`, `message.not_found`.
         NotAllowed: it is somebody else's; see `permissions.require`.
-        Rejected: `message.deleted`, `message.not_text`, `message.edit_too_late`, `conversation.blocked`.
+        Rejected: `message.deleted`, `message.not_text`, `message.edit_too_late`, `conversation.blocked`, `posting.limited`.
         TooMany: `message.too_many_changes`.
     """
     if not await is_member(tx.con, conversation, principal.user_id):

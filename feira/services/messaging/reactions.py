@@ -16,7 +16,6 @@ from feira.platform.domain.messages import (
 )
 from feira.platform.domain.messaging_events import ReactionAdded, ReactionRemoved
 from feira.platform.domain.permissions import Principal
-from feira.services.messaging.blocks import require_heard
 from feira.services.messaging.changes import (
     SQL,
     LoggedChange,
@@ -26,6 +25,7 @@ from feira.services.messaging.changes import (
     require_calm,
 )
 from feira.services.messaging.conversations import is_member
+from feira.services.messaging.hearing import require_heard
 from feira.services.messaging.messages import not_a_conversation
 from feira.sql.database import Tx
 from feira.sql.loader import Connection
@@ -49,7 +49,7 @@ async def react(
     Raises:
         InvalidInput: `reaction.not_an_emoji`.
         NotFound: `conversation.not_found`, `message.not_found`.
-        Rejected: `message.deleted`, `message.not_text`, `reaction.too_many`, `conversation.blocked`.
+        Rejected: `message.deleted`, `message.not_text`, `reaction.too_many`, `conversation.blocked`, `posting.limited`.
         TooMany: `message.too_many_changes`.
     """
     user = principal.user_id

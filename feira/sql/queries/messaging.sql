@@ -7,6 +7,7 @@ WITH head AS (
       AND NOT EXISTS (SELECT FROM messages k WHERE k.conversation_id = $1 AND k.sender_id = $2 AND k.client_id = $3::uuid)
       AND (SELECT true FROM user_blocks b JOIN conversation_members o ON o.conversation_id = $1 AND o.user_id = b.blocker_id
            WHERE b.blocked_id = $2 LIMIT 1) IS NULL
+      AND (SELECT true FROM posting_limits l WHERE l.user_id = $2 AND l.until > now()) IS NULL
     RETURNING c.seq, c.changes, c.last_message_at AS at
 ), added AS (
     INSERT INTO messages (conversation_id, seq, sender_id, client_id, body, at)
@@ -52,6 +53,8 @@ WITH incoming AS (
       AND (SELECT true FROM user_blocks b
            JOIN conversation_members o ON o.conversation_id = i.conversation_id AND o.user_id = b.blocker_id
            WHERE b.blocked_id = i.sender_id LIMIT 1) IS NULL
+      -- Nor does whoever the moderators keep from posting for a while.
+      AND (SELECT true FROM posting_limits l WHERE l.user_id = i.sender_id AND l.until > now()) IS NULL
 ), totals AS (
     SELECT conversation_id, count(*) AS total FROM fresh GROUP BY conversation_id
 ), locked AS (

@@ -22,15 +22,26 @@ FROM user_blocks b JOIN users u ON u.id = b.blocked_id
 WHERE b.blocker_id = $1::uuid AND ($2::uuid IS NULL OR b.blocked_id > $2)
 ORDER BY b.blocked_id LIMIT $3::int;
 
--- name: list_blocked_senders
--- Of some senders, those who are members of their conversation and blocked by another member of it.
-SELECT s.conversation_id, s.sender_id
+-- name: list_hearings
+-- Of some senders, those who are members of their conversation: whether another member has blocked them, and until when the market lets them say nothing.
+SELECT s.conversation_id, s.sender_id, l.until AS limited_until,
+       EXISTS (
+           SELECT FROM user_blocks b JOIN conversation_members o ON o.user_id = b.blocker_id AND o.conversation_id = s.conversation_id
+           WHERE b.blocked_id = s.sender_id
+       ) AS is_blocked
 FROM unnest($1::uuid[], $2::uuid[]) AS s (conversation_id, sender_id)
 JOIN conversation_members m ON m.conversation_id = s.conversation_id AND m.user_id = s.sender_id
-WHERE EXISTS (
-    SELECT FROM user_blocks b JOIN conversation_members o ON o.user_id = b.blocker_id AND o.conversation_id = s.conversation_id
-    WHERE b.blocked_id = s.sender_id
-);
+LEFT JOIN posting_limits l ON l.user_id = s.sender_id AND l.until > now();
+
+-- name: read_posting_limit
+-- Until when a user may say nothing, while that lasts.
+SELECT until FROM posting_limits WHERE user_id = $1::uuid AND until > now();
+
+-- name: limit_posting
+-- Keep a user from posting until then; a longer limit that stands already stays.
+INSERT INTO posting_limits AS l (user_id, until, report_id) VALUES ($1::uuid, $2::timestamptz, $3::uuid)
+ON CONFLICT (user_id) DO UPDATE SET until = EXCLUDED.until, report_id = EXCLUDED.report_id WHERE l.until < EXCLUDED.until
+RETURNING true;
 
 -- name: is_blocked_by_team
 -- Whether somebody of a shop's team has blocked a user.

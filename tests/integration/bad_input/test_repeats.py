@@ -43,7 +43,7 @@ NOT_ON_STAGE: Final = {
 async def prepared(door: Door, endpoint: Endpoint) -> tuple[str, bytes | None]:
     """Address and body of a request that succeeds."""
     ids = dict(door.cast.ids)
-    for parameter in ("session", "job", "media", "address", "message", "member"):
+    for parameter in ("session", "job", "media", "address", "message", "member", "report"):
         if parameter in endpoint.path_types:
             ids[parameter] = await door.cast.fresh(parameter)
     if "attachment" in endpoint.path_types and endpoint.method == "DELETE":

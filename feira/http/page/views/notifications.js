@@ -12,7 +12,14 @@ const KINDS = {
   "order.received": { icon: "basket", href: (data) => `/orders/${data.order}`, text: (data) => [strong(data.buyer_name), " bought from ", strong(data.shop_name), ` for ${money(data.total_minor, data.currency)}.`] },
   "order.shipped": { icon: "truck", href: (data) => `/orders/${data.order}`, text: (data) => ["Order ", strong(data.number), " from ", strong(data.shop_name), ` is on its way with ${data.carrier}.`] },
   "offer.moved": { icon: "tag", href: (data) => (data.step === "accepted" && data.group ? `/checkout/${data.group}` : `/chat/${data.conversation}`), text: offerNews },
+  "report.decided": { icon: "check", href: (data) => `/chat/${data.conversation}`, text: (data) => [REPORT_NEWS[data.state] ?? "The moderators looked at your report."] },
+  "posting.limited": { icon: "chat", href: () => "/account", text: (data) => ["The moderators keep you from posting until ", strong(when(data.until)), "."] },
   "messages.unread": { icon: "chat", href: (data) => `/chat/${data.conversation}`, text: (data) => [strong(data.sender_name), data.count === 1 ? " wrote to you." : ` wrote to you ${data.count} times.`] },
+};
+const REPORT_NEWS = {
+  dismissed: "The moderators looked at your report and found nothing against the rules.",
+  message_removed: "Thank you: the message that you reported was removed.",
+  sender_limited: "Thank you: whoever you reported cannot post for a while.",
 };
 const strong = (text) => h("span", { class: "strong" }, text);
 
