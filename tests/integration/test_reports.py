@@ -98,7 +98,10 @@ async def test_at_once_from_two_devices_it_is_still_one_report(room: Room) -> No
 async def test_one_reports_what_others_said_where_one_belongs(
     room: Room, part: Part, message: int | None, code: str
 ) -> None:
-    wanted = {"conversation": room.cast.ids["conversation"], "reason": "spam"}
+    wanted: dict[str, Any] = {
+        "conversation": room.cast.ids["conversation"],
+        "reason": "spam",
+    }
     if message is not None:
         wanted["message"] = message or room.message
     _, problem = await room.ask(part, "POST", "/v1/reports", wanted)
