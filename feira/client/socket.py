@@ -13,16 +13,18 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, cast
+from typing import Any, Final
 
 import aiohttp
-import msgspec
 
 from feira.client.api import ApiProblem
 from feira.client.commands import Commands
+from feira.client.lines import Encoding, Line, Transport, Way, open_websocket
 from feira.client.outbox import Outbox, jittered
 from feira.client.problems import SocketEnded, SocketProblem
+from feira.client.stream_line import open_stream
 from feira.client.topic_log import OnEvent, OnGap, TopicLog
 
 BACKOFF_MIN_S: Final = 0.1
@@ -31,19 +33,20 @@ ANSWER_TIMEOUT_S: Final = 15.0
 HEARTBEAT_S: Final = 20.0
 # From the handshake to the answer to `connect`.
 CONNECT_TIMEOUT_S: Final = 10.0
-# The server's frames aim at 64 KiB; a long replay may be one message.
-FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 # ApiClient renews its own tokens earlier, so this finds a new one.
 RENEW_BEFORE_S: Final = 30.0
 # The server takes so many in one `connect`.
 RESUME_TOPICS_MAX: Final = 200
 
-Encoding = Literal["json", "msgpack"]
 OnPush = Callable[[str, dict[str, Any]], None]
 
 
 class SocketClient(Commands):
-    """`token()` gives an access token that is good for a while; `on_push(name, body)` gets what has no number."""
+    """`token()` gives an access token that is good for a while; `on_push(name, body)` gets what has no number.
+
+    `transport`: "auto" takes the stream and posts of docs/socket.md where WebSockets do not open, "http" always.
+    The stream is always JSON.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class SocketClient(Commands):
         token: Callable[[], Awaitable[str]],
         *,
         encoding: Encoding = "json",
+        transport: Transport = "auto",
         on_push: OnPush | None = None,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
@@ -65,7 +69,8 @@ class SocketClient(Commands):
         self._watches: dict[str, TopicLog] = {}
         self._outbox = Outbox(lambda: next(self._ids), self._transmit)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._way = Way(transport)
+        self._line: Line | None = None
         # Also set when the client has ended, so that nobody waits for a connection that never comes.
         self._opened = asyncio.Event()
         self._ended: SocketEnded | None = None
@@ -101,8 +106,6 @@ class SocketClient(Commands):
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
-        if self._socket is not None:
-            await self._socket.close()
         self._end(SocketEnded("client.closed", "the client left"))
 
     @property
@@ -115,12 +118,15 @@ class SocketClient(Commands):
         """How many commands are not acknowledged yet."""
         return len(self._outbox)
 
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the present or last connection is a WebSocket, and not the stream that takes its place."""
+        return self._way.is_websocket
+
     def drop(self) -> None:
         """Cut the connection as a bad network would; the client reconnects by itself."""
-        if self._socket is not None and self._socket._conn is not None:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-            transport = self._socket._conn.transport  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-            if transport is not None:
-                transport.abort()
+        if self._line is not None:
+            self._line.abort()
 
     async def watch(
         self,
@@ -168,6 +174,8 @@ class SocketClient(Commands):
             connection = self._connection
             try:
                 await self._connect_and_read()
+            except aiohttp.ClientConnectorError:
+                self._way.nobody_there()
             except (aiohttp.ClientError, OSError):
                 # No way to the server, or none any more.
                 pass
@@ -184,7 +192,7 @@ class SocketClient(Commands):
                 if self._ended is None:
                     self._opened.clear()
                 self._outbox.lost()
-                self._socket = None
+                self._line = None
                 self._fail_answers()
             code = self.close_code
             if code is not None and not _is_worth_retrying(code):
@@ -210,50 +218,35 @@ class SocketClient(Commands):
     async def _connect_and_read(self) -> None:
         self.close_code = None
         token = await self._token()
+        seen = [watch for watch in self._watches.values() if watch.position]
+        resume = {watch.topic: watch.position for watch in seen[:RESUME_TOPICS_MAX]}
         async with (
             asyncio.timeout(CONNECT_TIMEOUT_S) as self._connecting,
-            self._http.ws_connect(
-                self._url,
-                protocols=[f"feira.v1.{self._encoding}"],
-                max_msg_size=FRAME_BYTES_MAX,
-                # A server that fell silent is noticed by its missing pong.
-                heartbeat=self._heartbeat_s,
-            ) as socket,
+            self._new_line({"id": 0, "connect": {"token": token, "resume": resume}}) as line,
         ):
-            self._socket = socket
-            seen = [watch for watch in self._watches.values() if watch.position]
-            resume = {watch.topic: watch.position for watch in seen[:RESUME_TOPICS_MAX]}
-            await self._transmit({"id": 0, "connect": {"token": token, "resume": resume}})
+            self._line = line
             try:
-                async for frame in socket:
-                    for message in self._decode(frame):
-                        await self._receive(message)
+                async for message in line.messages():
+                    await self._receive(message)
             finally:
                 if self._renewing is not None:
                     self._renewing.cancel()
-            self.close_code = socket.close_code
+            self.close_code = line.close_code
 
-    def _decode(self, frame: aiohttp.WSMessage) -> list[dict[str, Any]]:
-        if frame.type is aiohttp.WSMsgType.ERROR:
-            # aiohttp's word for a pong that did not come.
-            raise ConnectionError(f"the server fell silent: {frame.data}")
-        if frame.type is aiohttp.WSMsgType.TEXT:
-            return [msgspec.json.decode(line) for line in frame.data.split("\n")]
-        decoded = msgspec.msgpack.decode(frame.data)
-        return cast("list[dict[str, Any]]", decoded if isinstance(decoded, list) else [decoded])
+    def _new_line(self, first: dict[str, Any]) -> AbstractAsyncContextManager[Line]:
+        if self._way.choose():
+            return open_websocket(
+                self._http,
+                self._url,
+                first,
+                encoding=self._encoding,
+                heartbeat_s=self._heartbeat_s,
+            )
+        return open_stream(self._http, self._url, first, token=self._token)
 
     async def _transmit(self, message: dict[str, Any]) -> None:
-        socket = self._socket
-        if socket is None or socket.closed:
-            return
-        try:
-            if self._encoding == "json":
-                await socket.send_str(msgspec.json.encode(message).decode())
-            else:
-                await socket.send_bytes(msgspec.msgpack.encode(message))
-        except (ConnectionError, aiohttp.ClientError):
-            # The reader notices as well; what matters is in the outbox.
-            return
+        if self._line is not None:
+            await self._line.send(message)
 
     async def _receive(self, message: dict[str, Any]) -> None:
         if "event" in message:
@@ -292,6 +285,7 @@ class SocketClient(Commands):
             if watch.topic not in connect["topics"]:
                 await self._repair(watch)
         self._connection += 1
+        self._way.opened()
         await self._outbox.opened(self._connection)
         self._opened.set()
         expires_at = datetime.fromisoformat(connect["expires_at"])
