@@ -22,7 +22,7 @@ def sound_values(shape: shapes.Type) -> Iterator[Any]:
         case shapes.UnionType():
             for one in shape.types:
                 yield from sound_values(one)
-        case shapes.ListType():
+        case shapes.ListType() | shapes.VarTupleType():
             yield from ([one] for one in sound_values(shape.item_type))
         case shapes.DictType():
             yield from ({_TEXT: one} for one in sound_values(shape.value_type))

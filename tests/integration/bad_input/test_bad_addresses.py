@@ -70,8 +70,8 @@ def nothing(parameter: str) -> str:
 
 
 async def test_an_id_of_nothing_is_not_found_whoever_asks(door: Door) -> None:
-    # A cart takes a line out that it does not have; a list of a shop that is not there is empty.
-    harmless = {"GET /v1/shops/{shop}/products"}
+    # A list of a shop that is not there is empty; whom nobody blocked is not blocked.
+    harmless = {"GET /v1/shops/{shop}/products", "DELETE /v1/me/blocks/{user}"}
     answers = await all_of(
         [
             door.send(
