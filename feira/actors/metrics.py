@@ -47,6 +47,9 @@ _GAP_REFETCHES: Final = Counter(
 _EVENTS_DELIVERED: Final = Counter(
     "feira_topics_events_delivered", "Events handed to local watchers", ["kind"]
 )
+MAILBOX_DEPTH: Final = Gauge(
+    "feira_actors_mailbox_depth", "Mail that waits in all boxes, a few seconds ago"
+)
 COMMIT_MESSAGES: Final = Histogram(
     "feira_group_commit_messages",
     "Chat messages committed in one statement",

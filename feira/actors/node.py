@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -27,14 +27,15 @@ from feira.actors.mail import (
     Watcher,
 )
 from feira.actors.mailbox import answered as answered_in_time
-from feira.actors.order import CommandOrder, OrderActor
+from feira.actors.making import make_actor
+from feira.actors.operations import tell_traffic_for_ever
+from feira.actors.order import CommandOrder
 from feira.actors.presence import Presence
 from feira.actors.presence_store import PresenceStore
 from feira.actors.registry import ACTORS_MAX, Registry
 from feira.actors.report import NodeReport, report
 from feira.actors.surroundings import PostgresTopics, Surroundings
 from feira.actors.top_check import TopCheck
-from feira.actors.topic import TopicActor
 from feira.actors.unread import UnreadCounts
 from feira.platform.domain.errors import FeiraError
 from feira.platform.domain.events import TopicBatch
@@ -71,9 +72,6 @@ log = structlog.get_logger("feira.actors")
 
 T = TypeVar("T")
 
-PASSIVATE_EVERY_S: Final = 30.0
-PASSIVATE_AFTER_S: Final = 120.0
-
 
 class Node:
     """Implements `actors.Actors`, and what sockets need beyond it."""
@@ -91,7 +89,9 @@ class Node:
         self.bus = bus
         self.tasks = TaskOwner()
         self._announcer = announcer
-        self.actors = Registry(self._make, put_away=self._put_away, actors_max=actors_max)
+        self.actors = Registry(
+            lambda topic: make_actor(topic, self), put_away=self._put_away, actors_max=actors_max
+        )
         self.around = Surroundings(
             tasks=self.tasks, keeper=self.actors, reader=PostgresTopics(database), ears=bus
         )
@@ -111,8 +111,14 @@ class Node:
         self.bus.start_receiving(self._receive, self._missed)
         self._writer.start()
         self._top_check.start()
-        self.tasks.start(self._passivate_for_ever(), name="passivation")
+        self.tasks.start(self.actors.passivate_for_ever(), name="passivation")
         self.presence.start()
+        self.tasks.start(
+            tell_traffic_for_ever(
+                self.actors, node=self._announcer.node_name, tell=self._announcer.tell
+            ),
+            name="traffic",
+        )
 
     async def close(self) -> None:
         await self.tasks.close()
@@ -245,17 +251,6 @@ class Node:
 
     # Actors.
 
-    def _make(self, topic: Topic) -> TopicActor:
-        match topic.kind:
-            case "conversation":
-                return ConversationActor(cast("ConversationId", topic.id), node=self)
-            case "order":
-                return OrderActor(cast("OrderId", topic.id), node=self)
-            case "inbox":
-                return InboxActor(cast("UserId", topic.id), node=self)
-            case "shop" | "product" | "ops":
-                return TopicActor(topic, self.around)
-
     def _put_away(self, topics: list[Topic]) -> None:
         self.bus.unwatch([str(topic) for topic in topics])
 
@@ -309,11 +304,6 @@ class Node:
         self._top_check.check_soon(topics)
         for topic in topics:
             self.presence.look_again(topic)
-
-    async def _passivate_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(PASSIVATE_EVERY_S)
-            self.passivate(older_than_s=PASSIVATE_AFTER_S)
 
     def passivate(self, *, older_than_s: float) -> None:
         """Put away actors without watchers or mail that were not used for so long."""

@@ -9,6 +9,7 @@ room nor putting away looks at any other.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from feira.platform.domain.errors import Unavailable
 from feira.platform.domain.topics import Topic
 
 ACTORS_MAX: Final = 100_000
+PASSIVATE_EVERY_S: Final = 30.0
+PASSIVATE_AFTER_S: Final = 120.0
 
 
 class Registry:
@@ -73,6 +76,12 @@ class Registry:
             actor.metrics.activations.inc()
             actor.metrics.active.inc()
         return actor
+
+    async def passivate_for_ever(self) -> None:
+        """Put away what was not used for `PASSIVATE_AFTER_S`, until cancelled."""
+        while True:
+            await asyncio.sleep(PASSIVATE_EVERY_S)
+            self.passivate(older_than_s=PASSIVATE_AFTER_S)
 
     def passivate(self, *, older_than_s: float) -> None:
         """Put away actors that were not used for so long and that nobody watches."""

@@ -283,3 +283,9 @@ FOR UPDATE OF o SKIP LOCKED;
 SELECT name, line1, line2, city, region, postal_code, country, phone
 FROM addresses
 WHERE id = $1::uuid AND user_id = $2::uuid;
+
+-- name: count_orders_under_way
+-- What a shop's team begins with when it watches: its orders that are not over, by status.
+SELECT status::text AS status, count(*) AS count FROM orders
+WHERE shop_id = $1::uuid AND status IN ('pending_payment', 'paid', 'accepted', 'shipped', 'delivered')
+GROUP BY orders.status ORDER BY orders.status;

@@ -147,6 +147,12 @@ SELECT v.id, v.product_id, v.sku, v.options, v.price_minor, v.active, s.on_hand,
 FROM variants v JOIN stock s ON s.variant_id = v.id
 WHERE v.product_id = ANY ($1::uuid[]) ORDER BY v.product_id, v.position, v.id;
 
+-- name: read_live_variants
+-- What watchers of a product begin with: prices, and how many are left.
+SELECT v.id AS variant, v.price_minor, s.on_hand - s.reserved AS available
+FROM variants v JOIN stock s ON s.variant_id = v.id
+WHERE v.product_id = $1::uuid AND v.active ORDER BY v.position, v.id;
+
 -- name: read_media
 -- Images of products, in their order.
 SELECT id, product_id, key, content_type, state, reason FROM media
