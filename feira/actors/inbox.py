@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from feira.actors.mail import Watcher
 from feira.actors.topic import TopicActor
 from feira.platform.domain.events import LoggedEvent
 from feira.platform.domain.ids import SessionId, UserId
@@ -50,6 +51,10 @@ class InboxActor(TopicActor):
         super().__init__(inbox_topic(user), node.around)
         self._user = user
         self._node = node
+
+    def watcher_left(self, watcher: Watcher) -> None:  # noqa: ARG002 - whoever it was
+        if not self.watchers:
+            self._node.last_seen.left(self._user)
 
     def forward(self, message: ForwardMessage) -> bool:
         """Hand messages to a stream of the same session; False when it is not on this node."""

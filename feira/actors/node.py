@@ -17,6 +17,7 @@ from feira.actors.conversation import ConversationActor, MoveCursor
 from feira.actors.frames import PushFrames
 from feira.actors.group_commit import GroupCommit, Post, Posted
 from feira.actors.inbox import InboxActor
+from feira.actors.last_seen import LastSeen
 from feira.actors.mail import (
     CheckHead,
     Committed,
@@ -34,6 +35,7 @@ from feira.actors.presence import Presence
 from feira.actors.presence_store import PresenceStore
 from feira.actors.registry import ACTORS_MAX, Registry
 from feira.actors.report import NodeReport, report
+from feira.actors.said_lately import SaidLately
 from feira.actors.surroundings import PostgresTopics, Surroundings
 from feira.actors.top_check import TopCheck
 from feira.actors.unread import UnreadCounts
@@ -103,6 +105,8 @@ class Node:
             ring=announcer.ring_presence,
         )
         self.unread = UnreadCounts(database, tasks=self.tasks, push=self._push_everywhere)
+        self.last_seen = LastSeen(database, tasks=self.tasks)
+        self._said = SaidLately(client, tasks=self.tasks)
         self._writer = GroupCommit(database, tasks=self.tasks, committed=self._posted)
         announcer.hear_locally(self._hear, lambda topic, message: self._push_here(topic, [message]))
 
@@ -123,6 +127,7 @@ class Node:
     async def close(self) -> None:
         await self.tasks.close()
         await self.presence.close()
+        await self.last_seen.close()
 
     # Commands (the `Actors` protocol).
 
@@ -145,6 +150,8 @@ class Node:
 
         Raises:
             NotFound: `conversation.not_found`: also for conversations of others.
+            Rejected: `message.too_many_links`, `conversation.blocked`, `posting.limited`.
+            TooMany: `message.too_fast`, `message.same_text`.
             Unavailable: not accepted, or the outcome is unknown; send the same `client_id` again.
         """
         answer: asyncio.Future[PostedMessage] = asyncio.get_running_loop().create_future()
@@ -168,8 +175,16 @@ class Node:
         answered: Callable[[Posted], None],
     ) -> None:
         """The same without waiting: messages posted one after the other keep their order."""
-        outgoing = Outgoing(conversation=conversation, sender=principal.user_id, message=message)
-        self._writer.post(Post(outgoing, answered))
+        user = principal.user_id
+        self._said.require_sane(user, message.text)
+
+        def counted(posted: Posted) -> None:
+            answered(posted)
+            if isinstance(posted, PostedMessage):
+                self._said.said(user, conversation, message.text)
+
+        outgoing = Outgoing(conversation=conversation, sender=user, message=message)
+        self._writer.post(Post(outgoing, counted))
 
     def _posted(self, conversation: ConversationId, posted: PostedBatch) -> None:
         topic = conversation_topic(conversation)

@@ -12,6 +12,11 @@ from feira.platform.domain.errors import InvalidInput, NotFound, Rejected
 from feira.platform.domain.ids import ConversationId, OrderId, ProductId, ShopId, UserId
 from feira.platform.domain.messaging_events import ConversationOpened, MemberRole
 from feira.platform.domain.permissions import Principal, require
+from feira.platform.domain.spam import (
+    NEW_CONVERSATIONS_MAX,
+    NEW_CONVERSATIONS_WITHIN_S,
+    require_few_new_conversations,
+)
 from feira.platform.domain.topics import inbox_topic
 from feira.services.messaging.hearing import require_may_open
 from feira.services.messaging.messages import SQL, not_a_conversation
@@ -80,6 +85,7 @@ async def open_conversation(
         InvalidInput: `conversation.two_subjects`.
         NotFound: the shop, product or order is not there for this user.
         Rejected: `conversation.own_shop`, `conversation.blocked`, `posting.limited`.
+        TooMany: `conversation.too_many_new`.
         NotAllowed: see `permissions.require`.
     """
     require("conversation.open", principal)
@@ -110,6 +116,9 @@ async def open_conversation(
             kind, subject = "product", wanted.product
     if buyer == principal.user_id:
         await require_may_open(tx.con, wanted.shop, buyer)
+    is_counted = kind != "order"
+    if is_counted:
+        await tx.con.execute(SQL["lock_openings"], buyer)
     dedup = f"{wanted.shop}:{buyer}:{kind or ''}:{subject or ''}"
     created = await tx.con.fetchval(
         SQL["insert_conversation"], wanted.shop, buyer, kind, subject, dedup
@@ -118,6 +127,8 @@ async def open_conversation(
         found = await tx.con.fetchval(SQL["find_conversation"], dedup)
         assert found is not None, "what the insert ran into is there"
         return ConversationId(cast("UUID", found))
+    if is_counted:
+        await _require_few_new(tx, buyer)
     conversation = ConversationId(cast("UUID", created))
     members = await tx.con.fetch(SQL["insert_members"], conversation, buyer, wanted.shop)
     for member in members:
@@ -126,6 +137,13 @@ async def open_conversation(
             ConversationOpened(conversation=conversation, shop=wanted.shop, buyer=buyer),
         )
     return conversation
+
+
+async def _require_few_new(tx: Tx, buyer: UserId) -> None:
+    openings = await tx.con.fetch(
+        SQL["list_openings"], buyer, float(NEW_CONVERSATIONS_WITHIN_S), NEW_CONVERSATIONS_MAX + 1
+    )
+    require_few_new_conversations([opening["created_at"] for opening in openings], tx.now)
 
 
 async def _buyer_of_order(

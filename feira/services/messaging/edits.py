@@ -11,6 +11,7 @@ from feira.platform.domain.ids import ConversationId
 from feira.platform.domain.messages import MessageText, require_changeable, require_editable
 from feira.platform.domain.messaging_events import MessageDeleted, MessageEdited, MessagePosted
 from feira.platform.domain.permissions import Principal, Role, is_allowed, require
+from feira.platform.domain.spam import require_few_links
 from feira.services.messaging.attachments import forget_sent
 from feira.services.messaging.changes import (
     SQL,
@@ -42,7 +43,7 @@ async def edit_message(
     Raises:
         NotFound: `conversation.not_found`, `message.not_found`.
         NotAllowed: it is somebody else's; see `permissions.require`.
-        Rejected: `message.deleted`, `message.not_text`, `message.edit_too_late`, `conversation.blocked`, `posting.limited`.
+        Rejected: `message.deleted`, `message.not_text`, `message.edit_too_late`, `message.too_many_links`, `conversation.blocked`, `posting.limited`.
         TooMany: `message.too_many_changes`.
     """
     if not await is_member(tx.con, conversation, principal.user_id):
@@ -55,6 +56,7 @@ async def edit_message(
     require_editable(found.state, tx.now)
     await require_heard(tx.con, conversation, principal.user_id)
     await require_calm(tx.con, conversation, principal.user_id)
+    require_few_links(edit.text)
     warnings = warnings_of(edit.text)
     revised = msgspec.structs.replace(
         found.posted, text=edit.text, warnings=warnings, edited_at=tx.now

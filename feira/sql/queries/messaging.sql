@@ -118,6 +118,16 @@ WITH head AS (
 )
 SELECT head.seq, head.at, e.epoch FROM head, log_epoch e;
 
+-- name: lock_openings
+-- Let a buyer open one conversation at a time, so that they are counted right on all servers together.
+SELECT pg_advisory_xact_lock(hashtextextended('opens:' || $1::uuid, 0));
+
+-- name: list_openings
+-- When a buyer opened their last conversations within so many seconds, the latest first. Talk about an order is not counted.
+SELECT created_at FROM conversations
+WHERE buyer_id = $1::uuid AND created_at > now() - make_interval(secs => $2::float8) AND subject_kind IS DISTINCT FROM 'order'
+ORDER BY created_at DESC LIMIT $3::int;
+
 -- name: insert_conversation
 -- Open a conversation, or find the one that is open already about the same thing between the same two.
 INSERT INTO conversations (shop_id, buyer_id, subject_kind, subject_id, dedup)

@@ -250,3 +250,10 @@ DELETE FROM one_time_tokens WHERE token_sha256 IN (
     SELECT token_sha256 FROM one_time_tokens WHERE expires_at < $1::timestamptz
     LIMIT $2::int FOR UPDATE SKIP LOCKED
 );
+
+-- name: mark_seen
+-- Some users were here until now. In the order of their ids, so that no two servers wait for each other in a ring.
+WITH seen AS (
+    SELECT id FROM users WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE users SET last_seen_at = clock_timestamp() FROM seen WHERE users.id = seen.id;
