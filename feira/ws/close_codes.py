@@ -23,3 +23,8 @@ class CloseCode(IntEnum):
     @property
     def reason(self) -> str:
         return self.name.lower().replace("_", " ")
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether a client should come back by itself."""
+        return self % 1000 < 500  # noqa: PLR2004 - the rule of the module's first line

@@ -24,6 +24,7 @@ from feira.services.watching import require_watch
 from feira.ws import offers
 from feira.ws.changes import change_message
 from feira.ws.limits import TokenBucket
+from feira.ws.messages import Done, Logged, OrderMovedOn
 from feira.ws.protocol import (
     CommandOfferBy,
     CommandOrderBy,
@@ -84,12 +85,12 @@ class Commands:
             case Edit() | Delete() | ReactTo() as command:
                 place = conversation_of(command.topic)
                 change = await change_message(self._market, principal, place, command)
-                self.answer(message.id, "ok", {"seq": change.seq, "at": change.at})
+                self.answer(message.id, "ok", Logged(seq=change.seq, at=change.at))
             case Ping():
-                self.answer(message.id, "ok", {})
+                self.answer(message.id, "ok", Done())
             case UpTo() as command:
                 await self._move_cursor(principal, message.name, command)
-                self.answer(message.id, "ok", {})
+                self.answer(message.id, "ok", Done())
             case CommandOrderBy() as command:
                 view = await self._node.command_order(
                     principal,
@@ -97,7 +98,8 @@ class Commands:
                     command.command,
                     idempotency_key=command.idempotency_key,
                 )
-                self.answer(message.id, "ok", {"version": view.version, "status": view.status})
+                moved = OrderMovedOn(version=view.version, status=view.status)
+                self.answer(message.id, "ok", moved)
             case MakeOfferIn() as command:
                 place = conversation_of(command.topic)
                 made = await offers.make(self._market, principal, place, command)
@@ -140,7 +142,7 @@ class Commands:
         if isinstance(posted, FeiraError):
             self.refuse(identifier, posted)
         else:
-            self.answer(identifier, "ok", {"seq": posted.seq, "at": posted.at})
+            self.answer(identifier, "ok", Logged(seq=posted.seq, at=posted.at))
         if self._settled is not None and not self.in_flight and not self._settled.done():
             self._settled.set_result(None)
 

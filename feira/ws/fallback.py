@@ -30,6 +30,7 @@ from feira.ws import metrics
 from feira.ws.commands import Commands, rate_limited
 from feira.ws.event_stream import HEADERS, EventStream
 from feira.ws.handshake import take_over
+from feira.ws.messages import StreamOpened
 from feira.ws.protocol import Incoming, MalformedFrame, decode_frame, join_frames
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def open_stream(server: SocketServer, request: web.Request) -> web.StreamR
     answer.enable_chunked_encoding()
     answer.force_close()
     await answer.prepare(request)
-    hello = encode_message({"stream": {"id": line.stream_id}}, "json")
+    hello = encode_message({"stream": StreamOpened(id=line.stream_id)}, "json")
     try:
         await answer.write(b"data: " + hello.data + b"\n\n")
         server.open(line)

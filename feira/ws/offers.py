@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 
@@ -14,12 +13,13 @@ from feira.services.deals.offers import OfferView, command_offer, make_offer
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.idempotency import once
+from feira.ws.messages import OfferMovedOn
 from feira.ws.protocol import CommandOfferBy, MakeOfferIn
 
 
 async def make(
     market: Market, principal: Principal, conversation: ConversationId, command: MakeOfferIn
-) -> dict[str, Any]:
+) -> OfferMovedOn:
     """Make an offer; see `deals.offers.make_offer` for what it raises."""
     return await _once(
         market,
@@ -29,7 +29,7 @@ async def make(
     )
 
 
-async def answer(market: Market, principal: Principal, command: CommandOfferBy) -> dict[str, Any]:
+async def answer(market: Market, principal: Principal, command: CommandOfferBy) -> OfferMovedOn:
     """Answer an offer; see `deals.offers.command_offer` for what it raises."""
     return await _once(
         market,
@@ -44,7 +44,7 @@ async def _once(
     principal: Principal,
     command: MakeOfferIn | CommandOfferBy,
     work: Callable[[Tx], Awaitable[OfferView]],
-) -> dict[str, Any]:
+) -> OfferMovedOn:
     digest = hashlib.sha256(msgspec.json.encode([type(command).__name__, command])).digest()
     view = await market.database.transact(
         lambda tx: once(
@@ -58,4 +58,4 @@ async def _once(
     )
     # The log has the whole of it; this is what the sender may not wait for.
     offer = view.offer
-    return {"offer": offer.id, "status": offer.status, "order": offer.order, "group": offer.group}
+    return OfferMovedOn(offer=offer.id, status=offer.status, order=offer.order, group=offer.group)

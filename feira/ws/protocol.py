@@ -23,6 +23,7 @@ from feira.platform.domain.orders import OrderCommand
 from feira.services.messaging.edits import EditMessage
 from feira.services.messaging.messages import NewMessage
 from feira.services.messaging.reactions import React
+from feira.ws.messages import ErrorBody
 
 SUBPROTOCOLS: Final[dict[str, Encoding]] = {"feira.v1.json": "json", "feira.v1.msgpack": "msgpack"}
 DEFAULT_SUBPROTOCOL: Final = "feira.v1.json"
@@ -64,6 +65,8 @@ class SubscribeTo(SeenPosition, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class OnTopic(_In, frozen=True, kw_only=True):
+    """Stop to watch a topic, or tell its watchers that one is typing."""
+
     topic: TopicName
 
 
@@ -280,17 +283,14 @@ def answer(identifier: int | None, name: str, value: object, encoding: Encoding)
 
 def error_answer(identifier: int | None, error: FeiraError, encoding: Encoding) -> Frame:
     """The typed error that answers a command, or is pushed where the command had no id."""
-    body: dict[str, Any] = {
-        "code": error.code,
-        "message": error.message,
-        "retryable": error.retryable,
-    }
-    if error.field is not None:
-        body["field"] = error.field
-    if error.retry_after_s is not None:
-        body["retry_after"] = error.retry_after_s
-    if error.details:
-        body["details"] = error.details
+    body = ErrorBody(
+        code=error.code,
+        message=error.message,
+        retryable=error.retryable,
+        field=error.field,
+        retry_after=error.retry_after_s,
+        details=error.details,
+    )
     message: dict[str, Any] = (
         {"error": body} if identifier is None else {"id": identifier, "error": body}
     )

@@ -16,6 +16,7 @@ from feira.platform.domain.errors import Unavailable
 from feira.platform.runtime.tasks import TaskOwner
 from feira.services.market import Market
 from feira.ws import fallback, handshake, metrics
+from feira.ws.asyncapi import document_routes
 from feira.ws.close_codes import CloseCode
 from feira.ws.connection import Connection
 from feira.ws.limits import DEFAULT_LIMITS, SocketLimits, UserRates
@@ -71,11 +72,12 @@ class SocketServer:
         await self.tasks.close(grace_s=0.2)
 
     def routes(self) -> list[web.RouteDef]:
-        """The socket and its fallback."""
+        """The socket, its fallback, and the document that describes both."""
         return [
             web.get(SOCKET_PATH, self.handle),
             web.post(f"{SOCKET_PATH}/stream", partial(fallback.open_stream, self)),
             web.post(f"{SOCKET_PATH}/commands", partial(fallback.carry_out, self)),
+            *document_routes(self.market.config),
         ]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

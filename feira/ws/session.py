@@ -35,6 +35,7 @@ from feira.ws.close_codes import CloseCode
 from feira.ws.commands import Commands, conversation_of, rate_limited
 from feira.ws.limits import REFUSALS_MAX, TokenBucket
 from feira.ws.line import Line
+from feira.ws.messages import Done, ErrorBody, Refreshed, Unsubscribed
 from feira.ws.protocol import (
     Connect,
     Incoming,
@@ -239,7 +240,7 @@ class Session:
             case Connect() as command:
                 await self._connect(message.id, command)
             case Ping():
-                self._commands.answer(message.id, "ok", {})
+                self._commands.answer(message.id, "ok", Done())
             case SubscribeTo() as command:
                 principal = self._require_principal()
                 topic = parse_topic(command.topic)
@@ -248,7 +249,7 @@ class Session:
                 self._commands.answer(message.id, "subscribe", body)
             case OnTopic() as command if message.name == "unsubscribe":
                 self._unsubscribe(self._require_principal(), parse_topic(command.topic))
-                self._commands.answer(message.id, "ok", {})
+                self._commands.answer(message.id, "ok", Done())
             case OnTopic() as command:
                 self._node.typing(self._require_principal(), conversation_of(command.topic))
             case Refresh() as command:
@@ -346,7 +347,7 @@ class Session:
 
     def _unsubscribed(self, topic: Topic, reason: Literal["resync", "rights lost"]) -> None:
         self._topics.pop(topic, None)
-        message = {"unsubscribed": {"topic": str(topic), "reason": reason}}
+        message = {"unsubscribed": Unsubscribed(topic=str(topic), reason=reason)}
         self.push(PushFrames(message).encoded(self.encoding))
 
     def _unsubscribe(self, principal: Principal, topic: Topic) -> None:
@@ -364,7 +365,7 @@ class Session:
             )
         self._principal = signed_in.principal
         self._token_expires_at = signed_in.expires_at
-        self._commands.answer(identifier, "ok", {"expires_at": signed_in.expires_at})
+        self._commands.answer(identifier, "ok", Refreshed(expires_at=signed_in.expires_at))
 
     def _require_principal(self) -> Principal:
         if self._principal is None:
@@ -373,5 +374,5 @@ class Session:
 
 
 def _error_body(error: FeiraError) -> dict[str, Any]:
-    shown = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    shown = ErrorBody(code=error.code, message=error.message, retryable=error.retryable)
     return {"error": shown}

@@ -20,6 +20,7 @@ from feira.services.messaging.conversations import OpenConversation, open_conver
 from feira.services.users.authentication import Login, log_in
 from feira.services.users.passwords import hash_password
 from feira.sql.database import Tx
+from tests.integration.hearing import Hearing
 from tests.integration.live import Talk, make_shop, make_user
 
 PASSWORD = "uma palavra segura"
@@ -33,8 +34,10 @@ class Client:
         self.socket = socket
         self.encoding = encoding
         self.received: list[dict[str, Any]] = []
+        self.heard = Hearing()
 
     async def say(self, **message: Any) -> None:
+        self.heard.asked(message)
         if self.encoding == "json":
             await self.socket.send_str(msgspec.json.encode(message).decode())
         else:
@@ -74,10 +77,15 @@ class Client:
             )
         frame = await self.socket.receive()
         if frame.type is aiohttp.WSMsgType.TEXT:
-            self.received += [msgspec.json.decode(line) for line in frame.data.split("\n")]
+            self._take([msgspec.json.decode(line) for line in frame.data.split("\n")])
         elif frame.type is aiohttp.WSMsgType.BINARY:
-            decoded = msgspec.msgpack.decode(frame.data)
-            self.received += decoded if isinstance(decoded, list) else [decoded]
+            decoded = msgspec.msgpack.decode(frame.data, type=list[dict[str, Any]] | dict[str, Any])
+            self._take(decoded if isinstance(decoded, list) else [decoded])
+
+    def _take(self, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            self.heard.require_described(message)
+        self.received += messages
 
 
 @asynccontextmanager
@@ -157,12 +165,14 @@ class StreamClient(Client):
         self._stream_port = stream_port
         self._post_port = post_port
         self.received: list[dict[str, Any]] = []
+        self.heard = Hearing()
         self.answer: aiohttp.ClientResponse | None = None
         self.stream_id = ""
         self.is_at_end = False
 
     async def connect(self, **message: Any) -> dict[str, Any]:
         """Open the stream with a `connect` and return its answer."""
+        self.heard.asked({"id": 0, "connect": message})
         self.answer = await self._http.post(
             f"http://127.0.0.1:{self._stream_port}/v1/socket/stream",
             data=msgspec.json.encode({"id": 0, "connect": message}),
@@ -173,6 +183,7 @@ class StreamClient(Client):
         return await self.until(lambda one: one.get("id") == 0)
 
     async def say(self, **message: Any) -> None:
+        self.heard.asked(message)
         async with self._http.post(
             f"http://127.0.0.1:{self._post_port}/v1/socket/commands",
             params={"stream": self.stream_id} if self.stream_id else None,
@@ -181,7 +192,7 @@ class StreamClient(Client):
         ) as answer:
             assert answer.status == 200, await answer.text()
             lines = (await answer.read()).splitlines()
-            self.received += [msgspec.json.decode(line) for line in lines]
+            self._take([msgspec.json.decode(line) for line in lines])
 
     async def read(self) -> None:
         assert self.answer is not None
@@ -190,7 +201,7 @@ class StreamClient(Client):
         if not line:
             self.is_at_end = True
         elif line.startswith(b"data: "):
-            self.received.append(msgspec.json.decode(line.removeprefix(b"data: ")))
+            self._take([msgspec.json.decode(line.removeprefix(b"data: "))])
 
     async def closed(self) -> int | None:
         """Read to the end and return the code of the last message."""

@@ -1,13 +1,21 @@
-// The API reference, drawn from /openapi.json. Grouped by tag, filtered as one types, schemas spelled out.
+// The API reference, drawn from /openapi.json and /asyncapi.json. Grouped by tag, filtered as one types, schemas spelled out.
 
 import { append, fill, h } from "./dom.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const DEPTH_MAX = 6;
 const root = document.getElementById("docs");
-const document_ = await (await fetch("/openapi.json")).json();
+const [document_, socket] = await Promise.all(["/openapi.json", "/asyncapi.json"].map(async (path) => (await fetch(path)).text()))
+  // One tree, so that references of both lead somewhere.
+  .then(([rest, live]) => [JSON.parse(rest), JSON.parse(live.replaceAll('"#/', '"#/socket/'))]);
+document_.socket = socket;
+document_.tags.push({ name: "socket", description: "What clients say and hear on /v1/socket." });
+const said = Object.entries(socket.operations).filter(([, one]) => one.channel.$ref === "#/socket/channels/socket").map(([id, one]) => {
+  const message = resolve(resolve(one.messages[0]));
+  return { id, message, method: one.action === "receive" ? "say" : "hear", path: message.title, summary: one.summary, tags: ["socket"], answers: one.reply?.messages.map((answer) => resolve(resolve(answer))) ?? [] };
+});
 const operations = Object.entries(document_.paths).flatMap(([path, item]) =>
-  METHODS.filter((method) => item[method]).map((method) => ({ path, method, ...item[method], id: item[method].operationId })));
+  METHODS.filter((method) => item[method]).map((method) => ({ path, method, ...item[method], id: item[method].operationId }))).concat(said);
 
 const main = h("main", { class: "docs-main" });
 const list = h("nav", { "aria-label": "Operations" });
@@ -20,7 +28,7 @@ function render(words = "") {
   fill(list, tags.map((tag) => [h("h2", {}, tag.name), h("ul", {}, tag.operations.map((one) =>
     h("li", {}, h("a", { href: `#${one.id}`, onclick: () => open(one.id) }, badge(one.method), h("span", {}, one.summary)))))]));
   fill(main, h("header", {}, h("h1", {}, `${document_.info.title} API`, " ", h("span", { class: "tag" }, document_.info.version)), prose(document_.info.description),
-    h("p", {}, h("a", { class: "link", href: "/openapi.json" }, "openapi.json"))),
+    h("p", {}, h("a", { class: "link", href: "/openapi.json" }, "openapi.json"), " ", h("a", { class: "link", href: "/asyncapi.json" }, "asyncapi.json"))),
   tags.map((tag) => h("section", {}, h("h2", { class: "docs-tag" }, tag.name.charAt(0).toUpperCase() + tag.name.slice(1)), h("p", { class: "muted" }, tag.description), tag.operations.map(operation))),
   tags.length === 0 && h("p", { class: "muted" }, "Nothing matches."));
 }
@@ -38,7 +46,7 @@ function badge(method) {
 function operation(one) {
   const element = h("details", { class: "operation", id: one.id }, h("summary", {}, badge(one.method), h("span", { class: "path strong" }, one.path), h("span", { class: "muted" }, one.summary)));
   // Most are never opened: their details are drawn when they are.
-  element.addEventListener("toggle", () => { if (element.open && element.children.length === 1) element.append(details(one)); });
+  element.addEventListener("toggle", () => { if (element.open && element.children.length === 1) element.append(one.message ? exchange(one) : details(one)); });
   return element;
 }
 
@@ -58,6 +66,15 @@ function details(one) {
       return h("section", {}, h("h4", {}, `Answer ${status}`), schema ? schemaBox(schema) : h("p", { class: "muted small" }, status === "204" ? "Nothing." : "Not JSON."));
     }),
     h("p", { class: "small muted" }, "Problems: ", Object.keys(one.responses).filter((status) => status >= "400" && status < "600").join(", "), ", as application/problem+json."));
+}
+
+/** A message of the socket, and what may answer it. */
+function exchange(one) {
+  const example = JSON.stringify(one.message.examples[0].payload);
+  return h("div", { class: "body" },
+    h("section", {}, h("h4", {}, "Message"), schemaBox(one.message.payload)),
+    h("section", {}, h("h4", {}, "For example"), h("pre", { class: "schema", tabindex: "0" }, example)),
+    one.answers.map((answer) => h("section", {}, h("h4", {}, answer.title === "error" ? "Or" : "Answer"), schemaBox(answer.payload))));
 }
 
 function resolve(node) {

@@ -1,0 +1,90 @@
+"""Everything that a topic's log may say, as one type: for documentation, and for readers of any topic."""
+
+from __future__ import annotations
+
+from feira.platform.domain.job_events import JobDied, JobRequeued
+from feira.platform.domain.messaging_events import (
+    BlockChanged,
+    ConversationLeft,
+    ConversationOpened,
+    MemberAdded,
+    MemberRemoved,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    ReactionAdded,
+    ReactionRemoved,
+    SupportRequested,
+    SupportWanted,
+)
+from feira.platform.domain.notification_events import NotificationCreated, ReadState
+from feira.platform.domain.offer_events import AnyOfferEvent
+from feira.platform.domain.order_events import AnyOrderEvent, OrderMoved, OrderPlaced
+from feira.platform.domain.payments_events import CommissionChanged, RefundFailed
+from feira.platform.domain.product_events import (
+    MediaChecked,
+    ProductArchived,
+    ProductChanged,
+    ProductPublished,
+    StockChanged,
+)
+from feira.platform.domain.user_events import (
+    RightsChanged,
+    SessionRevoked,
+    ShopApproved,
+    ShopReinstated,
+    ShopRejected,
+    ShopRestricted,
+    ShopSuspended,
+    ShopUpdated,
+    ShopVerified,
+    ShopVerifying,
+    VisibilityChanged,
+)
+
+AnyMessagingEvent = (
+    MessagePosted
+    | MessageEdited
+    | MessageDeleted
+    | ReactionAdded
+    | ReactionRemoved
+    | SupportRequested
+    | MemberAdded
+    | MemberRemoved
+    | BlockChanged
+    | ConversationOpened
+    | ConversationLeft
+    | SupportWanted
+)
+
+AnyUserEvent = (
+    SessionRevoked
+    | RightsChanged
+    | VisibilityChanged
+    | ShopVerifying
+    | ShopVerified
+    | ShopRestricted
+    | ShopApproved
+    | ShopRejected
+    | ShopSuspended
+    | ShopReinstated
+    | ShopUpdated
+)
+
+AnyProductEvent = StockChanged | ProductPublished | ProductChanged | ProductArchived | MediaChecked
+
+AnyEvent = (
+    AnyMessagingEvent
+    | AnyOfferEvent
+    | AnyOrderEvent
+    | OrderPlaced
+    | OrderMoved
+    | NotificationCreated
+    | ReadState
+    | AnyUserEvent
+    | AnyProductEvent
+    | RefundFailed
+    | CommissionChanged
+    | JobDied
+    | JobRequeued
+)
