@@ -65,7 +65,7 @@ class SubscribeTo(SeenPosition, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class OnTopic(_In, frozen=True, kw_only=True):
-    """Stop to watch a topic, or tell its watchers that one is typing."""
+    """Stop watching a topic, or tell its watchers that one is typing."""
 
     topic: TopicName
 

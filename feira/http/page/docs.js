@@ -74,7 +74,7 @@ function exchange(one) {
   return h("div", { class: "body" },
     h("section", {}, h("h4", {}, "Message"), schemaBox(one.message.payload)),
     h("section", {}, h("h4", {}, "For example"), h("pre", { class: "schema", tabindex: "0" }, example)),
-    one.answers.map((answer) => h("section", {}, h("h4", {}, answer.title === "error" ? "Or" : "Answer"), schemaBox(answer.payload))));
+    one.answers.map((answer) => h("section", {}, h("h4", {}, answer.title === "error" ? "When it fails" : "Answer"), schemaBox(answer.payload))));
 }
 
 function resolve(node) {
