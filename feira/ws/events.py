@@ -17,6 +17,12 @@ from feira.platform.domain.messaging_events import (
     SupportRequested,
     SupportWanted,
 )
+from feira.platform.domain.moderation_events import (
+    PostingLimited,
+    ReportClaimed,
+    ReportDecided,
+    ReportMade,
+)
 from feira.platform.domain.notification_events import NotificationCreated, ReadState
 from feira.platform.domain.offer_events import AnyOfferEvent
 from feira.platform.domain.order_events import AnyOrderEvent, OrderMoved, OrderPlaced
@@ -83,6 +89,10 @@ AnyEvent = (
     | ReadState
     | AnyUserEvent
     | AnyProductEvent
+    | PostingLimited
+    | ReportMade
+    | ReportClaimed
+    | ReportDecided
     | RefundFailed
     | CommissionChanged
     | JobDied
