@@ -80,7 +80,7 @@ class Client:
             self._take([msgspec.json.decode(line) for line in frame.data.split("\n")])
         elif frame.type is aiohttp.WSMsgType.BINARY:
             decoded = msgspec.msgpack.decode(frame.data, type=list[dict[str, Any]] | dict[str, Any])
-            self._take(decoded if isinstance(decoded, list) else [decoded])
+            self._take([decoded] if isinstance(decoded, dict) else decoded)
 
     def _take(self, messages: list[dict[str, Any]]) -> None:
         for message in messages:
