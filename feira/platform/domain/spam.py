@@ -24,7 +24,8 @@ NEW_CONVERSATIONS_WITHIN_S: Final = 3_600
 MESSAGES_MAX: Final = 6_000
 MESSAGES_WITHIN_S: Final = 60
 
-SAME_TEXT_CONVERSATIONS_MAX: Final = 5
+# A shop that answers the same question all day says the same, too.
+SAME_TEXT_CONVERSATIONS_MAX: Final = 20
 SAME_TEXT_WITHIN_S: Final = 600
 # "Is it still there?" is asked everywhere, and honestly.
 SAME_TEXT_CHARS_MIN: Final = 40
