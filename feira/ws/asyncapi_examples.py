@@ -123,6 +123,15 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             "height": 800,
         }
     },
+    "push.traffic": {
+        "traffic": {
+            "topic": "ops",
+            "node": "web-1",
+            "actors": 1200,
+            "watchers": 3400,
+            "mailbox_depth": 2,
+        }
+    },
     "push.unsubscribed": {"unsubscribed": {"topic": _TOPIC, "reason": "resync"}},
     "push.stream": {"stream": {"id": _OTHER}},
     "push.disconnect": {"disconnect": {"code": 3001, "reason": "draining", "retry_ms": [0, 5000]}},

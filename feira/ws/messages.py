@@ -25,6 +25,9 @@ from feira.platform.domain.ids import (
 from feira.platform.domain.offers import OfferStatus
 from feira.platform.domain.order_state import OrderStatus
 from feira.services.messaging.conversations import MemberView
+from feira.services.operations.jobs import JobCount
+from feira.services.orders.live import OrderCount
+from feira.services.products.live import LiveVariant
 from feira.ws.events import AnyEvent
 
 
@@ -95,14 +98,17 @@ class EventEntry(_Out, frozen=True, kw_only=True):
 
 
 class TopicState(_Out, frozen=True, kw_only=True):
-    """What is so now and is in no log. Of conversations: the members and who is online; else nothing.
+    """What is so now, beside the log. Of conversations `members` and who is `online` (of a crowd `online_count`).
 
-    Of a crowd only the number is told (`online_count`).
+    Of products `variants`, of shops `orders` under way, of `ops` `jobs`; of orders and inboxes nothing.
     """
 
     members: list[MemberView] | UnsetType = UNSET
     online: list[UserId] | UnsetType = UNSET
     online_count: int | UnsetType = UNSET
+    variants: list[LiveVariant] | UnsetType = UNSET
+    orders: list[OrderCount] | UnsetType = UNSET
+    jobs: list[JobCount] | UnsetType = UNSET
 
 
 class Subscribed(_Out, frozen=True, kw_only=True):
@@ -196,6 +202,16 @@ class AttachmentNews(_Out, frozen=True, kw_only=True):
     reason: str | UnsetType = UNSET
 
 
+class Traffic(_Out, frozen=True, kw_only=True):
+    """On `ops`: how busy a server is; the next one of the same `node` replaces it."""
+
+    topic: str
+    node: str
+    actors: int
+    watchers: int
+    mailbox_depth: int
+
+
 class Unsubscribed(_Out, frozen=True, kw_only=True):
     """Nothing more comes of a topic. After `resync` subscribe again with the last `seq`; `rights lost` is final."""
 
@@ -227,6 +243,7 @@ class Push(_Out, frozen=True, kw_only=True):
     presence_count: PresenceCount | UnsetType = UNSET
     typing: Typing | UnsetType = UNSET
     attachment: AttachmentNews | UnsetType = UNSET
+    traffic: Traffic | UnsetType = UNSET
     unsubscribed: Unsubscribed | UnsetType = UNSET
     stream: StreamOpened | UnsetType = UNSET
     disconnect: Disconnect | UnsetType = UNSET
