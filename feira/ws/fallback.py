@@ -111,7 +111,7 @@ class _Post:
         if not bucket.take():
             self.commands.refuse(message.id, rate_limited(bucket))
             return
-        metrics.COMMANDS.labels(message.name or "malformed").inc()
+        metrics.commands(message.name or "malformed").inc()
         try:
             if message.name in OF_THE_STREAM:
                 self._forward(message)

@@ -208,7 +208,7 @@ class Session:
                 self._commands.refuse(message.id, rate_limited(refusing))
             return False
         self._refusals = 0
-        metrics.COMMANDS.labels(message.name or "malformed").inc()
+        metrics.commands(message.name or "malformed").inc()
         return True
 
     def _refusing_bucket(self) -> TokenBucket | None:
