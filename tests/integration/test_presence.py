@@ -149,7 +149,8 @@ async def test_a_crowd_that_comes_at_once_is_a_handful_of_pushes(
             await asyncio.sleep(0.005)
 
     def count(house: House) -> int:
-        return house.pushes[-1][-1].get("presence_count", {}).get("online", 0)
+        last = house.pushes[-1][-1] if house.pushes else {}
+        return last.get("presence_count", {}).get("online", 0)
 
     await eventually(lambda: count(near) == count(far) == 1_001)
     assert await far.presence.snapshot(topic) == {"online_count": 1_001}
