@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
-WORKERS ?= 2
+# Tests wait more than they compute: for timers, restarts and polls.
+WORKERS ?= 3
 ARGS ?=
 
 # uv installs several times faster than pip; where its registry cannot be reached as pip's can, pip does it.
