@@ -6,7 +6,7 @@ refunded part of the frozen whole, so the parts always add up to it, whatever th
 
 from __future__ import annotations
 
-from feira.platform.domain.money import share
+from feira.platform.domain.money import portion, share
 
 
 def commission_on(amount_minor: int, basis_points: int) -> int:
@@ -17,11 +17,8 @@ def commission_on(amount_minor: int, basis_points: int) -> int:
 
 def commission_part(total_minor: int, commission_minor: int, part_minor: int) -> int:
     """`c(part)`: how much of a frozen commission belongs to the first `part_minor` of a frozen total."""
-    assert 0 <= part_minor <= total_minor, "a part is within its whole"
     assert 0 <= commission_minor <= total_minor, "commission is within the total"
-    if total_minor == 0:
-        return 0
-    return (2 * commission_minor * part_minor + total_minor) // (2 * total_minor)
+    return portion(commission_minor, part_minor, total_minor)
 
 
 def commission_given_back(

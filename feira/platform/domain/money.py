@@ -49,6 +49,13 @@ def share(amount_minor: int, basis_points: int) -> int:
     return rounded if amount_minor >= 0 else -rounded
 
 
+def portion(whole_minor: int, part: int, total: int) -> int:
+    """`whole_minor * part / total`, rounded half-up: what of a whole belongs to a part of some total. 0 of nothing."""
+    assert whole_minor >= 0, "portions are of something"
+    assert 0 <= part <= total, "a part is within its total"
+    return (2 * whole_minor * part + total) // (2 * total) if total else 0
+
+
 def allocate(amount_minor: int, weights: list[int]) -> list[int]:
     """Split an amount in proportion to `weights` so that the parts add up to it exactly.
 

@@ -9,8 +9,9 @@ import msgspec
 from feira.platform.domain.errors import Conflict, Rejected
 from feira.platform.domain.ids import ShopId
 from feira.platform.domain.ledger import LedgerAccount, LedgerTransaction
+from feira.platform.domain.shop_funds import Sale, ShopFunds
 from feira.sql.database import Tx
-from feira.sql.loader import Connection, fetch_all, load_queries
+from feira.sql.loader import Connection, fetch_all, fetch_one, load_queries
 
 SQL = load_queries("ledger")
 
@@ -52,6 +53,7 @@ async def post(tx: Tx, transaction: LedgerTransaction) -> bool:
         transaction.body_sha256,
         transaction.kind,
         transaction.order_id,
+        transaction.reason,
         [ids[posting.account] for posting in transaction.postings],
         [posting.account.currency for posting in transaction.postings],
         [posting.amount_minor for posting in transaction.postings],
@@ -67,6 +69,32 @@ async def post(tx: Tx, transaction: LedgerTransaction) -> bool:
             "ledger.overdrawn", f"The {transaction.kind} moves more money than its accounts hold."
         )
     return True
+
+
+class _Funds(msgspec.Struct, frozen=True, kw_only=True):
+    pending_minor: int
+    available_minor: int
+    owed_minor: int
+    is_cleared: bool
+
+
+async def lock_shop_funds(tx: Tx, sale: Sale) -> ShopFunds:
+    """What the shop of a completed order has and owes in the order's currency; its balances are locked.
+
+    The caller holds the order's lock. A shop's balances are locked before those of an order, refund or
+    chargeback, which only whoever holds the order's lock touches.
+    """
+    await tx.con.execute(SQL["lock_shop_balances"], sale.shop_id, sale.currency)
+    funds = await fetch_one(
+        tx.con, SQL["read_shop_funds"], _Funds, sale.shop_id, sale.currency, sale.order_id
+    )
+    assert funds is not None, "an aggregate gives one row"
+    return ShopFunds(
+        stage="cleared" if funds.is_cleared else "clearing",
+        pending_minor=funds.pending_minor,
+        available_minor=funds.available_minor,
+        owed_minor=funds.owed_minor,
+    )
 
 
 class CurrencyBalance(msgspec.Struct, frozen=True, kw_only=True):

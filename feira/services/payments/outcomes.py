@@ -10,8 +10,8 @@ import msgspec
 
 from feira.platform.domain.errors import Rejected, Unavailable
 from feira.platform.domain.ids import OrderGroupId, PaymentId, RefundId
-from feira.platform.domain.ledger import OrderShare
 from feira.platform.domain.payments_events import RefundFailed
+from feira.platform.domain.postings_orders import OrderShare
 from feira.platform.domain.topics import OPS
 from feira.platform.gateways.payments.port import Intent, ProviderRefund
 from feira.services.orders import orders as order_service

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from feira.platform.domain import ledger as books
+from feira.platform.domain import postings_orders, postings_refunds
 from feira.platform.domain.ids import OrderId
+from feira.platform.domain.postings_orders import OrderShare
+from feira.platform.domain.shop_funds import HELD, ShopFunds
 from feira.services.payments import ledger
 from feira.services.payments.rows import (
     SQL,
     LockedPayment,
+    OrderForMoney,
     RefundRow,
     lock_order,
     sum_refunds,
@@ -19,13 +22,13 @@ from feira.sql.loader import fetch_all, fetch_one
 async def post_captured(tx: Tx, payment: LockedPayment) -> bool:
     """Record that the provider took `payment`, less its fee; False when the books say so already."""
     assert payment.gateway is not None, "only a provider captures"
-    orders = await fetch_all(tx.con, SQL["read_group_orders"], books.OrderShare, payment.group_id)
+    orders = await fetch_all(tx.con, SQL["read_group_orders"], OrderShare, payment.group_id)
     assert sum(order.total_minor for order in orders) == payment.amount_minor, (
         "a group's orders add up to its payment"
     )
     return await ledger.post(
         tx,
-        books.captured(
+        postings_orders.captured(
             payment_id=payment.id,
             gateway=payment.gateway,
             currency=payment.currency,
@@ -41,20 +44,30 @@ async def post_completed(tx: Tx, order_id: OrderId) -> bool:
     payment = await fetch_one(tx.con, SQL["lock_group_payment"], LockedPayment, order.group_id)
     assert payment is not None, "a completed order has a payment"
     sums = await sum_refunds(tx, payment.id, order_id)
-    transaction = books.completed(order.sale, refunded_minor=sums.of_order_minor)
+    transaction = postings_orders.completed(order.sale, refunded_minor=sums.of_order_minor)
     # Refunded whole, or free: there is nothing to release.
     return bool(transaction.postings) and await ledger.post(tx, transaction)
 
 
+async def shop_funds(tx: Tx, order: OrderForMoney) -> ShopFunds:
+    """How a locked order's money stands, with its shop's balances locked once they are the order's as well."""
+    if order.status != "completed":
+        return HELD
+    return await ledger.lock_shop_funds(tx, order.sale)
+
+
 async def post_refund_requested(tx: Tx, refund: RefundRow) -> bool:
-    """Owe the buyer what the order's hold had."""
+    """Owe it to the buyer, from wherever the order's money is by now."""
+    order = await lock_order(tx, refund.order_id)
+    sums = await sum_refunds(tx, refund.payment_id, refund.order_id)
     return await ledger.post(
         tx,
-        books.refund_requested(
+        postings_refunds.refund_requested(
+            order.sale,
             refund_id=refund.id,
-            order_id=refund.order_id,
-            currency=refund.currency,
             amount_minor=refund.amount_minor,
+            before_minor=sums.of_order_minor - refund.amount_minor,
+            funds=await shop_funds(tx, order),
         ),
     )
 
@@ -63,7 +76,7 @@ async def post_refund_succeeded(tx: Tx, refund: RefundRow) -> bool:
     """Record that the buyer has it."""
     return await ledger.post(
         tx,
-        books.refund_succeeded(
+        postings_refunds.refund_succeeded(
             refund_id=refund.id,
             order_id=refund.order_id,
             gateway=refund.gateway,
@@ -79,11 +92,11 @@ async def post_refund_failed(tx: Tx, refund: RefundRow) -> bool:
     sums = await sum_refunds(tx, refund.payment_id, refund.order_id)
     return await ledger.post(
         tx,
-        books.refund_failed(
+        postings_refunds.refund_failed(
             order.sale,
             refund_id=refund.id,
             amount_minor=refund.amount_minor,
-            other_refunds_minor=sums.of_order_minor,
-            released=order.status == "completed",
+            other_minor=sums.of_order_minor,
+            funds=await shop_funds(tx, order),
         ),
     )

@@ -8,7 +8,8 @@ import msgspec
 
 from feira.platform.domain.errors import NotFound
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, RefundId, ShopId
-from feira.platform.domain.ledger import OrderShare, Sale
+from feira.platform.domain.postings_orders import OrderShare
+from feira.platform.domain.shop_funds import Sale
 from feira.sql.database import Tx
 from feira.sql.loader import fetch_all, fetch_one, load_queries
 

@@ -25,12 +25,12 @@ SELECT id, kind, owner, currency FROM created;
 -- name: post_transaction
 -- Claim the effect's key, move tracked balances in id order where they stay at or above zero, and write the postings.
 WITH claimed AS (
-    INSERT INTO ledger_transactions (idem_key, body_sha256, kind, order_id)
-    VALUES ($1::text, $2::bytea, $3::text, $4::uuid)
+    INSERT INTO ledger_transactions (idem_key, body_sha256, kind, order_id, reason)
+    VALUES ($1::text, $2::bytea, $3::text, $4::uuid, $5::text)
     ON CONFLICT (idem_key) DO NOTHING
     RETURNING id
 ), moves AS (
-    SELECT account_id, delta FROM unnest($8::bigint[], $9::bigint[]) AS m (account_id, delta)
+    SELECT account_id, delta FROM unnest($9::bigint[], $10::bigint[]) AS m (account_id, delta)
 ), locked AS MATERIALIZED (
     -- UPDATE alone locks in no particular order.
     SELECT balance.account_id, moves.delta
@@ -47,13 +47,39 @@ WITH claimed AS (
     INSERT INTO ledger_postings (transaction_id, position, account_id, currency, amount_minor)
     SELECT claimed.id, p.position, p.account_id, p.currency, p.amount_minor
     FROM claimed
-    CROSS JOIN unnest($5::bigint[], $6::text[], $7::bigint[]) WITH ORDINALITY AS p (account_id, currency, amount_minor, position)
+    CROSS JOIN unnest($6::bigint[], $7::text[], $8::bigint[]) WITH ORDINALITY AS p (account_id, currency, amount_minor, position)
 )
 SELECT (SELECT id FROM claimed) AS transaction_id, (SELECT count(*) FROM moved) AS moved;
 
 -- name: read_body
 -- What stands in the books under a key.
 SELECT body_sha256 FROM ledger_transactions WHERE idem_key = $1::text;
+
+-- name: lock_shop_balances
+-- A shop's accounts in one currency, locked in the order of their ids.
+SELECT balance.account_id
+FROM ledger_balances AS balance
+JOIN ledger_accounts AS account ON account.id = balance.account_id
+WHERE account.kind IN ('pending', 'available', 'receivable') AND account.owner = $1::uuid::text AND account.currency = $2::text
+ORDER BY balance.account_id
+FOR UPDATE OF balance;
+
+-- name: read_shop_funds
+-- What a shop has and owes, seen from one order, whose own money in clearance is what its transactions left there.
+SELECT
+    coalesce((
+        SELECT -sum(posting.amount_minor)
+        FROM ledger_transactions AS t
+        JOIN ledger_postings AS posting ON posting.transaction_id = t.id
+        JOIN ledger_accounts AS account ON account.id = posting.account_id
+        WHERE t.order_id = $3::uuid AND account.kind = 'pending' AND account.owner = $1::uuid::text
+    ), 0)::bigint AS pending_minor,
+    coalesce(sum(balance.balance_minor) FILTER (WHERE account.kind = 'available'), 0)::bigint AS available_minor,
+    coalesce(sum(balance.balance_minor) FILTER (WHERE account.kind = 'receivable'), 0)::bigint AS owed_minor,
+    EXISTS (SELECT FROM ledger_transactions WHERE idem_key = 'clearance:' || $3::uuid) AS is_cleared
+FROM ledger_accounts AS account
+JOIN ledger_balances AS balance ON balance.account_id = account.id
+WHERE account.kind IN ('available', 'receivable') AND account.owner = $1::uuid::text AND account.currency = $2::text;
 
 -- name: read_shop_balances
 -- A shop's money by currency: holds of its open orders, and its own pending and available accounts.
