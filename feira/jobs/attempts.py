@@ -27,6 +27,7 @@ from feira.platform.domain.job_events import JobDied
 from feira.platform.domain.jobs import BACKOFF_MAX_S, Job, backoff_s
 from feira.platform.domain.topics import OPS
 from feira.platform.runtime.config import MASK, SECRET_SETTINGS
+from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.jobs import (
@@ -65,6 +66,7 @@ class Attempts:
 
     async def perform(self, job_id: JobId, attempt: int) -> None:
         """Perform the attempt if it can be claimed. Raises nothing but `CancelledError`."""
+        failpoint("jobs.claiming")
         try:
             async with self._market.database.connection() as con:
                 claimed = await claim_attempt(
@@ -80,6 +82,7 @@ class Attempts:
         if claimed is None:
             log.debug("job_not_ours", job=str(job_id), attempt=attempt)
             return
+        failpoint("jobs.claimed", claimed.kind)
         metrics.WAITED.labels(claimed.kind).observe(max(claimed.waited_s, 0))
         try:
             outcome = await self._perform_claimed(claimed)
@@ -100,7 +103,7 @@ class Attempts:
             return await self._settle(
                 claimed, "dead", self._bury(claimed, f"UndecodableArgs: {error}")
             )
-        run = JobRun(self._market, claimed.id, claimed.attempt)
+        run = JobRun(self._market, claimed.id, claimed.attempt, kind=claimed.kind)
         loop = asyncio.get_running_loop()
         started = loop.time()
         metrics.RUNNING.inc()
@@ -142,8 +145,10 @@ class Attempts:
 
     async def _settle(self, claimed: ClaimedJob, outcome: str, settling: Awaitable[bool]) -> str:
         """Write down what became of the attempt, and return it; `lost` when the row is not ours any more."""
+        failpoint("jobs.settling", claimed.kind)
         try:
             if await settling:
+                failpoint("jobs.settled", claimed.kind)
                 return outcome
         except (Unavailable, Conflict) as error:
             log.warning(

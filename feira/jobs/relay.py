@@ -15,6 +15,7 @@ from arq.connections import ArqRedis
 from feira.jobs.metrics import RELAYED
 from feira.jobs.queue import REDIS_AWAY, close_queue, enqueue, open_queue
 from feira.platform.runtime.doorbell import Doorbell
+from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
 from feira.sql.jobs import QueuedAttempt, next_run_in_s, queue_due, unqueue
 
@@ -67,7 +68,9 @@ class Relay:
                 con, limit=min(BATCH_MAX, room), lease_s=self._queued_lease_s
             )
         if attempts:
+            failpoint("relay.queued")
             await self._send(queue, attempts)
+            failpoint("relay.sent")
         return len(attempts)
 
     async def _send(self, queue: ArqRedis, attempts: list[QueuedAttempt]) -> None:

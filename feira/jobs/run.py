@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from feira.platform.domain.ids import JobId
 from feira.platform.domain.jobs import Job
+from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.jobs import finish_attempt
@@ -35,10 +36,11 @@ class LostAttempt(Exception):
 class JobRun:
     """An attempt that the worker has claimed."""
 
-    def __init__(self, market: Market, job_id: JobId, attempt: int) -> None:
+    def __init__(self, market: Market, job_id: JobId, attempt: int, *, kind: str = "") -> None:
         self.market: Final = market
         self.job_id: Final = job_id
         self.attempt: Final = attempt
+        self._kind: Final = kind
         self._committed = False
 
     @property
@@ -62,9 +64,12 @@ class JobRun:
         async def fenced(tx: Tx) -> T:
             if not await finish_attempt(tx.con, self.job_id, self.attempt):
                 raise LostAttempt(f"attempt {self.attempt} of job {self.job_id} was overtaken")
-            return await work(tx)
+            result = await work(tx)
+            failpoint("jobs.committing", self._kind)
+            return result
 
         result = await self.market.database.transact(fenced)
+        failpoint("jobs.committed", self._kind)
         self._committed = True
         return result
 

@@ -26,6 +26,7 @@ from feira.platform.domain.jobs import (
     ReleaseExpiredReservations,
     SweepAttachments,
 )
+from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.jobs import LastFire, fire_slot, is_unfinished, read_schedules
@@ -100,11 +101,13 @@ class Ticker:
                 return False
             if await fire_slot(tx.con, schedule.name, slot):
                 tx.enqueue(schedule.job(slot), dedup=_dedup(schedule, slot))
+                failpoint("schedule.firing", schedule.name)
                 return True
             return False
 
         fired = await self._market.database.transact(take)
         if fired:
+            failpoint("schedule.fired", schedule.name)
             FIRED.labels(schedule.name).inc()
             log.debug("schedule_fired", schedule=schedule.name, slot=slot.isoformat())
         # Somebody else took it, and goes on to the following ones; with catching up, so may this one.

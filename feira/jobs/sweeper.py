@@ -13,6 +13,7 @@ from feira.jobs.supervision import pause
 from feira.platform.domain.job_events import JobDied
 from feira.platform.domain.topics import OPS
 from feira.platform.runtime.doorbell import Doorbell
+from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.jobs import SweptJob, sweep_expired
@@ -40,6 +41,8 @@ class Sweeper:
     async def sweep_once(self) -> int:
         """Free up to a batch of jobs and return how many."""
         swept = await self._market.database.transact(self._sweep)
+        if swept:
+            failpoint("sweeper.swept")
         for job in swept:
             outcome = "dead" if job.is_dead else "ready"
             SWEPT.labels(job.kind, outcome).inc()
@@ -56,6 +59,8 @@ class Sweeper:
 
     async def _sweep(self, tx: Tx) -> list[SweptJob]:
         swept = await sweep_expired(tx.con, limit=BATCH_MAX)
+        if swept:
+            failpoint("sweeper.sweeping")
         for job in swept:
             if job.is_dead:
                 tx.emit(

@@ -23,14 +23,21 @@ STOP_WITHIN_S: Final = 60.0
 
 
 class FeiraProcess:
-    """`feira serve` or `feira work`, with its output in a file."""
+    """`feira serve` or `feira work`, with its output in a file; `killed_at` a failpoint where it names one."""
 
     def __init__(
-        self, what: Literal["serve", "work"], name: str, config: Config, log: Path
+        self,
+        what: Literal["serve", "work"],
+        name: str,
+        config: Config,
+        log: Path,
+        *,
+        killed_at: str | None = None,
     ) -> None:
+        program = ["feira"] if killed_at is None else ["tests.chaos.killed_at", killed_at]
+        self._argv = [sys.executable, "-m", *program, what]
         self.port = free_port()
         self.log = log
-        self._what = what
         self._config = msgspec.structs.replace(
             config,
             node_name=name,
@@ -49,7 +56,7 @@ class FeiraProcess:
         assert self._process is None
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "feira", self._what],
+                self._argv,
                 cwd=ROOT,
                 env={**os.environ, **to_environment(self._config)},
                 stdout=output,
@@ -76,6 +83,10 @@ class FeiraProcess:
         finally:
             process.kill()
             process.wait(10)
+
+    def killed(self) -> bool:
+        """Whether it ended by SIGKILL, as at its failpoint."""
+        return self._process is not None and self._process.poll() == -signal.SIGKILL
 
     def signal(self, what: signal.Signals) -> None:
         if self._process is not None:
