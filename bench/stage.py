@@ -65,7 +65,11 @@ async def open_servers() -> AsyncGenerator[Config]:
         try:
             endpoints = await servers.start()
             base = Config(log_level="warning", drain_s=0.5)
-            config = complete(base, endpoints, data_dir, "127.0.0.1", free_port())
+            config = msgspec.structs.replace(
+                complete(base, endpoints, data_dir, "127.0.0.1", free_port()),
+                # Measurements make tables of their own, and vacuum.
+                postgres_dsn=endpoints.postgres_dsn,
+            )
             await migrate(config.postgres_dsn)
             yield config
         finally:

@@ -74,7 +74,9 @@ async def _postgres(config: Config) -> str:
         number = int(await connection.fetchval("show server_version_num"))
         if number < _POSTGRES_MIN:
             raise Ailment(f"version {number // 10_000}", "Upgrade to PostgreSQL 16 or newer")
-        return f"PostgreSQL {number // 10_000}.{number % 10_000}, {await _migrations(connection)}"
+        migrations = await _migrations(connection)
+        rights = await _rights(connection, config)
+        return f"PostgreSQL {number // 10_000}.{number % 10_000}, {migrations}, {rights}"
     finally:
         await connection.close()
 
@@ -93,6 +95,25 @@ async def _migrations(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
     if ahead := sorted(applied - known):
         raise Ailment(f"the database is ahead of this code: {ahead[-1]}", "Run newer code")
     return f"{len(applied)} migrations"
+
+
+async def _rights(connection: "asyncpg.Connection[asyncpg.Record]", config: Config) -> str:
+    """Nodes act as a role that cannot change the ledger; who signs in as its owner could take that off again."""
+    from feira.sql.migrate import APP_ROLE
+
+    can_act = await connection.fetchval("select pg_has_role(current_user, $1, 'MEMBER')", APP_ROLE)
+    if not can_act:
+        raise Ailment(f"not a member of {APP_ROLE}", f"GRANT {APP_ROLE} TO this login")
+    if not await connection.fetchval(
+        "select has_table_privilege(current_user, 'ledger_postings', 'UPDATE, DELETE, TRUNCATE')"
+    ):
+        return f"only {APP_ROLE}"
+    if config.environment == "production":
+        raise Ailment(
+            "this login can change the ledger",
+            f"Give postgres_dsn a login that is only a member of {APP_ROLE}, and the owner's to postgres_owner_dsn",
+        )
+    return "as the owner"
 
 
 async def _redis(config: Config) -> str:

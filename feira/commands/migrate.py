@@ -25,7 +25,7 @@ def run(config: Config, args: argparse.Namespace) -> int:
 
 
 async def _migrate(config: Config) -> list[str]:
-    applied = await migrate(config.postgres_dsn)
+    applied = await migrate(config.postgres_owner_dsn or config.postgres_dsn)
     # In production the bucket's policy belongs to whoever made the bucket.
     if applied and config.environment == "development":
         # The policy stays in the bucket; a start with nothing to do imports no S3 client.

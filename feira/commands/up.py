@@ -160,7 +160,9 @@ class Up:
         data_dir = self._options.data_dir
         config = complete(self._config, endpoints, data_dir, host, port)
         env = foreign_environment() | child_environment(config)
-        await self._finish("migrate", self._commands.migrate, env)
+        # Nobody else signs in as the owner of the tables.
+        owner = {"FEIRA_POSTGRES_OWNER_DSN": endpoints.postgres_dsn}
+        await self._finish("migrate", self._commands.migrate, env | owner)
         if self._options.seed and not (data_dir / "seeded").exists():
             await self._finish("seed", self._commands.seed, env)
             (data_dir / "seeded").touch()

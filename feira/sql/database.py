@@ -23,6 +23,7 @@ from feira.platform.domain.jobs import Job
 from feira.platform.domain.topics import Topic
 from feira.sql.jobs import JobRow
 from feira.sql.loader import Connection
+from feira.sql.migrate import APP_ROLE
 from feira.sql.pulse import Pulse
 from feira.sql.topics import append_events_and_jobs
 
@@ -36,6 +37,8 @@ RETRIES_MAX: Final = 5
 
 SESSION_SETTINGS: Final = {
     "application_name": "feira",
+    # Whoever signs in acts as a role that cannot change the ledger: rights.sql.
+    "role": APP_ROLE,
     "timezone": "UTC",
     "lock_timeout": "3000",
     "idle_in_transaction_session_timeout": "10000",

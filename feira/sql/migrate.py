@@ -1,4 +1,7 @@
-"""Append-only migrations from `migrations/*.sql`, applied in name order, each in its own transaction."""
+"""Append-only migrations from `migrations/*.sql`, applied in name order, each in its own transaction.
+
+The tables belong to whoever migrates. Afterwards `rights.sql` says what the application's role may do with them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ import asyncpg
 
 # Any two processes that migrate at once take turns on this key ("feir" in ASCII).
 _ADVISORY_LOCK: Final = 0x66656972
+
+APP_ROLE: Final = "feira_app"
+"""What every process but `feira migrate` acts as."""
 
 
 class MigrationError(Exception):
@@ -27,15 +33,32 @@ async def migrate(dsn: str) -> list[str]:
     """Apply what is missing and return the names applied now. Safe to run at the same time elsewhere.
 
     Raises:
-        MigrationError: an applied file was edited since, or the database is ahead of this code.
+        MigrationError: an applied file was edited since, the database is ahead of this code, or the role of `dsn` may
+            not make or grant the application's.
     """
     con = await asyncpg.connect(dsn, timeout=10)
     try:
         await con.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
         await con.execute("SET lock_timeout = '5s'")
-        return await _apply_missing(con)
+        applied = await _apply_missing(con)
+        await _grant_rights(con)
+        return applied
     finally:
         await con.close()
+
+
+async def _grant_rights(con: asyncpg.Connection[asyncpg.Record]) -> None:
+    sql = (resources.files("feira.sql") / "rights.sql").read_text(encoding="utf-8")
+    try:
+        async with con.transaction():
+            await con.execute(sql)
+            if not await con.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", APP_ROLE):
+                await con.execute(f"GRANT {APP_ROLE} TO current_user")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(
+            f"{error}: the role that migrates has to own the tables, and have CREATEROLE, or find the role"
+            f" {APP_ROLE} made (CREATE ROLE {APP_ROLE}) and granted to it."
+        ) from error
 
 
 async def _apply_missing(con: asyncpg.Connection[asyncpg.Record]) -> list[str]:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
+import asyncpg
+
 from feira.jobs.attempts import Attempts
 from feira.jobs.handlers import HANDLERS
 from feira.jobs.run import Handlers, JobRun
@@ -149,9 +151,11 @@ async def open_room(config: Config) -> AsyncGenerator[Room]:
     )
     room = Room(market=market, doorbell=doorbell)
     room.gate.set()
-    await room.execute(
+    owner = await asyncpg.connect(config.postgres_dsn)
+    await owner.execute(
         "CREATE TABLE IF NOT EXISTS marks (name text NOT NULL, attempt int NOT NULL)"
     )
+    await owner.close()
     try:
         yield room
     finally:

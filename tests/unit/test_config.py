@@ -108,7 +108,9 @@ def test_production_makes_no_secret_up(variable: str) -> None:
 
 
 def test_secrets_appear_in_no_representation() -> None:
-    config = load_config(PRODUCTION)
+    config = load_config(
+        PRODUCTION | {"FEIRA_POSTGRES_OWNER_DSN": "postgresql://owner:owner-secret@db/x"}
+    )
     shown = repr(config) + str(config) + repr(config.__rich_repr__())
     shown += repr(describe_config(config, PRODUCTION, None))
     for name in SECRET_SETTINGS:

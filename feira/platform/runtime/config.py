@@ -73,6 +73,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra=_SECRET,
         ),
     ] = "postgresql://feira@127.0.0.1:5432/feira"
+    postgres_owner_dsn: Annotated[
+        str,
+        Meta(
+            pattern="^(postgres(ql)?://.*)?$",
+            description="Who owns the tables, for `feira migrate` alone; empty means postgres_dsn.",
+            extra=_SECRET,
+        ),
+    ] = ""
     postgres_pool_min: Annotated[
         int, Meta(ge=0, description="Connections kept open by each process.")
     ] = 1
@@ -175,6 +183,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 SECRET_SETTINGS = frozenset(
     {
         "postgres_dsn",
+        "postgres_owner_dsn",
         "redis_url",
         "s3_access_key",
         "s3_secret_key",

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -170,8 +171,9 @@ async def test_a_connection_that_dies_before_the_commit_leaves_the_offer_open(
     async def dies(tx: Tx) -> OfferView:
         await command_offer(tx, stage.market.config, bargain.seller, made.offer.id, ACCEPT)
         pid = await tx.con.fetchval("SELECT pg_backend_pid()")
-        async with stage.database.connection() as other:
-            await other.execute("SELECT pg_terminate_backend($1)", pid)
+        other = await asyncpg.connect(stage.market.config.postgres_dsn)
+        await other.execute("SELECT pg_terminate_backend($1)", pid)
+        await other.close()
         await tx.con.execute("SELECT 1")
         raise AssertionError("unreachable: the connection is dead")
 

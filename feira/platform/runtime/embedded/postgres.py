@@ -34,6 +34,9 @@ _LEFTOVER_TIMEOUT_S = 5.0
 _INITDB_TIMEOUT_S = 120.0
 _USER = "feira"
 _DATABASE = "feira"
+# A node's login: a member of the application's role and nothing else, as in production.
+_NODE_USER = "feira_node"
+_APP_ROLE = "feira_app"
 # Nothing of ours: a PGDATA or PGPORT of the caller would reach the server.
 _ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
@@ -62,6 +65,15 @@ class PostgresServer:
         """Of the `feira` database, as its superuser."""
         return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{_DATABASE}"
 
+    @property
+    def node_dsn(self) -> str:
+        """Of the `feira` database, as a node signs in."""
+        return f"postgresql://{_NODE_USER}:{self._node_password}@127.0.0.1:{self._port}/{_DATABASE}"
+
+    @property
+    def _node_password(self) -> str:
+        return hashlib.sha256(f"{_NODE_USER}:{self._password}".encode()).hexdigest()
+
     async def start(self) -> None:
         """Return when it accepts queries.
 
@@ -81,6 +93,7 @@ class PostgresServer:
         )
         await until_ready(self.process, self._is_ready, _READY_TIMEOUT_S)
         await self._create_database()
+        await self._create_roles()
 
     async def exited(self) -> int:
         return await self.process.exited()
@@ -216,6 +229,21 @@ class PostgresServer:
         except asyncpg.InvalidCatalogNameError:
             connection = await self._connect("postgres")
             await connection.execute(f"create database {_DATABASE}")
+            await connection.close()
+
+    async def _create_roles(self) -> None:
+        connection = await self._connect("postgres")
+        try:
+            roles = {
+                row["rolname"] for row in await connection.fetch("select rolname from pg_roles")
+            }
+            if _APP_ROLE not in roles:
+                await connection.execute(f"create role {_APP_ROLE} nologin")
+            if _NODE_USER not in roles:
+                await connection.execute(
+                    f"create role {_NODE_USER} login password '{self._node_password}' in role {_APP_ROLE}"
+                )
+        finally:
             await connection.close()
 
     async def _connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":

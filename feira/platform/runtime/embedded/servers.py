@@ -18,9 +18,13 @@ EmbeddedServer = PostgresServer | ValkeyServer | S3Server
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the servers answer: values for the settings of the same names. Holds secrets."""
+    """Where the servers answer: values for the settings of the same names. Holds secrets.
+
+    `postgres_dsn` owns the database; `postgres_node_dsn` may only do what the application's role may.
+    """
 
     postgres_dsn: str
+    postgres_node_dsn: str
     redis_url: str
     s3_endpoint_url: str
     s3_region: str
@@ -68,6 +72,7 @@ class EmbeddedServers:
             raise
         return Endpoints(
             postgres_dsn=postgres.dsn,
+            postgres_node_dsn=postgres.node_dsn,
             redis_url=valkey.url,
             s3_endpoint_url=s3.endpoint_url,
             s3_region=REGION,

@@ -3,71 +3,19 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
-from itertools import count
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from feira.platform.domain.errors import Rejected
-from feira.platform.domain.ledger import LedgerAccount, LedgerTransaction, Posting
+from feira.platform.domain.ledger import LedgerTransaction, Posting
 from feira.services.payments import invariants
 from feira.services.payments.ledger import LedgerConflict, post
 from feira.sql.database import Database, Tx, open_pool
-from feira.sql.pulse import Pulse, asking
-
-_keys = count(1)
-
-
-@pytest.fixture
-async def database(fresh_database_dsn: str) -> AsyncIterator[Database]:
-    pool = await open_pool(fresh_database_dsn, size_min=0, size_max=20)
-    database = Database(
-        pool,
-        on_events=lambda _: None,
-        on_jobs=lambda: None,
-        pulse=Pulse(asking(fresh_database_dsn)),
-    )
-    yield database
-    await database.close()
-
-
-def account(kind: str, owner: str = "") -> LedgerAccount:
-    return LedgerAccount(kind=kind, owner=owner, currency="EUR")  # pyright: ignore[reportArgumentType]
-
-
-def move(
-    source: LedgerAccount, target: LedgerAccount, amount_minor: int, key: str | None = None
-) -> LedgerTransaction:
-    """Debit `source`, credit `target`."""
-    return LedgerTransaction(
-        idem_key=key or f"test:{next(_keys)}",
-        kind="test",
-        order_id=None,
-        postings=(
-            Posting(account=source, amount_minor=amount_minor),
-            Posting(account=target, amount_minor=-amount_minor),
-        ),
-    )
-
-
-async def write(database: Database, *transactions: LedgerTransaction) -> list[bool]:
-    async def work(tx: Tx) -> list[bool]:
-        return [await post(tx, transaction) for transaction in transactions]
-
-    return await database.transact(work)
-
-
-async def balance(database: Database, of: LedgerAccount) -> int:
-    async with database.connection() as con:
-        return await con.fetchval(
-            "SELECT b.balance_minor FROM ledger_balances b JOIN ledger_accounts a ON a.id = b.account_id"
-            " WHERE (a.kind, a.owner, a.currency) = ($1, $2, $3)",
-            of.kind,
-            of.owner,
-            of.currency,
-        )
+from feira.sql.loader import Connection
+from feira.sql.migrate import APP_ROLE, migrate
+from tests.integration.ledger.books import account, balance, move, write
 
 
 async def test_an_unbalanced_transaction_is_rejected_at_commit(database: Database) -> None:
@@ -106,11 +54,71 @@ async def test_an_unbalanced_transaction_is_rejected_at_commit(database: Databas
         "TRUNCATE ledger_transactions CASCADE",
     ],
 )
-async def test_what_is_written_stays_as_it_was_written(database: Database, statement: str) -> None:
+async def test_not_even_the_owner_changes_what_is_written(
+    database: Database, owner: Connection, statement: str
+) -> None:
     await write(database, move(account("psp", "sandbox"), account("hold", "o"), 100))
     with pytest.raises(asyncpg.RestrictViolationError, match="insert-only"):
-        async with database.connection() as con:
-            await con.execute(statement)
+        await owner.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_postings SET amount_minor = amount_minor + 1",
+        "DELETE FROM ledger_postings",
+        "TRUNCATE ledger_postings",
+        "UPDATE ledger_transactions SET kind = 'other'",
+        "DELETE FROM ledger_transactions",
+        "TRUNCATE ledger_transactions CASCADE",
+        "UPDATE ledger_accounts SET tracked = false",
+        "DELETE FROM ledger_accounts",
+        "DELETE FROM ledger_balances",
+        "TRUNCATE ledger_balances",
+        "ALTER TABLE ledger_postings DISABLE TRIGGER USER",
+        "ALTER TABLE ledger_balances DROP CONSTRAINT ledger_balances_never_overdrawn",
+        "DROP TRIGGER ledger_transactions_balance ON ledger_postings",
+        "CREATE OR REPLACE FUNCTION ledger_is_insert_only() RETURNS trigger LANGUAGE sql AS ''",
+        "CREATE RULE r AS ON INSERT TO ledger_postings DO INSTEAD NOTHING",
+        "SET session_replication_role = replica",
+        "SET ROLE feira",
+        "SET SESSION AUTHORIZATION feira",
+        "GRANT UPDATE ON ledger_postings TO feira_app; UPDATE ledger_postings SET position = 9",
+        "UPDATE schema_migrations SET sha256 = ''",
+    ],
+)
+async def test_the_applications_login_has_no_right_to(
+    database: Database, login: Connection, statement: str
+) -> None:
+    await write(database, move(account("psp", "sandbox"), account("hold", "o"), 100))
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError)):
+        await login.execute(statement)
+    # Leaving the role leads nowhere: there is no more behind it.
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError)):
+        await login.execute(f"SET ROLE NONE; {statement}")
+
+
+async def test_whoever_signs_in_the_pool_acts_as_the_application(fresh_database_dsn: str) -> None:
+    pool = await open_pool(fresh_database_dsn, size_min=1, size_max=1)
+    try:
+        assert await pool.fetchval("SELECT current_user") == APP_ROLE
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pool.execute("DELETE FROM ledger_postings")
+        await pool.execute("RESET ROLE")
+        assert await pool.fetchval("SELECT current_user") == APP_ROLE
+    finally:
+        await pool.close()
+
+
+async def test_what_is_migrated_later_is_the_applications_too(
+    fresh_database_dsn: str, owner: Connection, login: Connection
+) -> None:
+    await owner.execute("CREATE TABLE later (id int)")
+    await owner.execute("INSERT INTO later VALUES (1)")
+    await migrate(fresh_database_dsn)
+    assert await login.fetchval("UPDATE later SET id = 2 RETURNING id") == 2
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await login.execute("DELETE FROM ledger_postings")
 
 
 async def test_a_posting_has_the_currency_of_its_account(database: Database) -> None:
@@ -238,10 +246,10 @@ async def test_a_reader_sees_zero_at_every_moment_while_sixteen_write(database: 
     ],
 )
 async def test_the_check_finds_what_was_broken(
-    database: Database, breakage: str, invariant: str
+    database: Database, owner: Connection, breakage: str, invariant: str
 ) -> None:
     await write(database, move(account("psp", "sandbox"), account("hold", str(uuid4())), 100))
     async with database.connection() as con:
         assert await invariants.check(con) == []
-        await con.execute(breakage)
+        await owner.execute(breakage)
         assert invariant in {finding.invariant for finding in await invariants.check(con)}
