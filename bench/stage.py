@@ -22,7 +22,7 @@ from feira.commands.child import Child, foreign_environment, python_argv
 from feira.commands.up_config import child_environment, complete
 from feira.platform.domain.ids import ConversationId, SessionId, ShopId, UserId
 from feira.platform.domain.permissions import Principal, Role
-from feira.platform.gateways.payments.port import Account
+from feira.platform.gateways.payments.objects import Account
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.embedded import EmbeddedServers
 from feira.services.messaging.conversations import OpenConversation, open_conversation

@@ -22,9 +22,9 @@ from feira.app import open_ground
 from feira.platform.domain.errors import Conflict, FeiraError
 from feira.platform.domain.ids import SessionId, ShopId, UserId
 from feira.platform.domain.permissions import Principal, Role
-from feira.platform.gateways.payments.port import Account
-from feira.platform.gateways.payments.sandbox.storage import create_account
-from feira.platform.gateways.payments.sandbox.wire import CreateAccount
+from feira.platform.gateways.payments.objects import Account
+from feira.platform.gateways.payments.sandbox.accounts import create_account
+from feira.platform.gateways.payments.sandbox.requests import CreateAccount
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.telemetry import configure_logging
 from feira.services.products.importing import import_products

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from feira.jobs.run import Handlers, JobRun
@@ -12,6 +13,7 @@ from feira.platform.domain.jobs import (
     HandleWebhook,
     RefundPayment,
 )
+from feira.platform.gateways.payments.objects import SubjectKind
 from feira.services.payments import outcomes, payments, refunds, webhooks
 from feira.services.payments.webhooks import WebhookRow
 from feira.services.users.shops import apply_account
@@ -71,13 +73,11 @@ async def handle_webhook(run: JobRun, job: HandleWebhook) -> None:
         event = await webhooks.load_event(con, job)
     if event.handled_at is not None:
         return
-    match event.type:
-        case "account.updated":
-            await _look_at_account(run, event)
-        case "refund.updated":
-            await _look_at_refund(run, event)
-        case _:
-            await _look_at_intent(run, event)
+    look = _LOOKS.get(event.kind)
+    if look is None:
+        await run.commit(lambda tx: webhooks.mark_handled(tx, event))
+        return
+    await look(run, event)
 
 
 async def _look_at_account(run: JobRun, event: WebhookRow) -> None:
@@ -109,6 +109,13 @@ async def _look_at_refund(run: JobRun, event: WebhookRow) -> None:
 
     await run.commit(apply)
 
+
+# News of other kinds, and of none that we know, is kept and changes nothing.
+_LOOKS: Final[Mapping[SubjectKind | None, Callable[[JobRun, WebhookRow], Awaitable[None]]]] = {
+    "account": _look_at_account,
+    "intent": _look_at_intent,
+    "refund": _look_at_refund,
+}
 
 HANDLERS: Final[Handlers] = {
     CreatePaymentIntent: handle_create_intent,

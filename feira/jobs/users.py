@@ -61,7 +61,9 @@ async def handle_verify_shop(run: JobRun, job: VerifyShop) -> None:
     if shop.status != "applied":
         return
     account = await run.market.payments.create_account(
-        shop_name=shop.name, idempotency_key=str(uuid5(_ACCOUNT_KEYS, str(shop.id)))
+        shop_name=shop.name,
+        country=shop.country,
+        idempotency_key=str(uuid5(_ACCOUNT_KEYS, str(shop.id))),
     )
 
     async def record(tx: Tx) -> None:

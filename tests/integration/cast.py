@@ -21,7 +21,7 @@ from feira.platform.domain.ids import (
 )
 from feira.platform.domain.offers import MakeOffer
 from feira.platform.domain.permissions import Principal
-from feira.platform.gateways.payments.port import Account
+from feira.platform.gateways.payments.objects import Account
 from feira.services.deals.offers import make_offer
 from feira.services.market import Market
 from feira.services.messaging.attaching import attach

@@ -18,7 +18,7 @@ from feira.actors.presence_store import open_presence_client
 from feira.platform.domain.ids import ConversationId, SessionId, ShopId, UserId
 from feira.platform.domain.permissions import Principal, Role
 from feira.platform.domain.topics import Topic
-from feira.platform.gateways.payments.port import Account
+from feira.platform.gateways.payments.objects import Account
 from feira.platform.runtime.announcer import Announcer
 from feira.platform.runtime.bus import Bus
 from feira.platform.runtime.config import Config

@@ -13,7 +13,7 @@ from feira.platform.domain.ids import OrderGroupId, PaymentId, RefundId
 from feira.platform.domain.payments_events import RefundFailed
 from feira.platform.domain.postings_orders import OrderShare
 from feira.platform.domain.topics import OPS
-from feira.platform.gateways.payments.port import Intent, ProviderRefund
+from feira.platform.gateways.payments.objects import Intent, ProviderRefund
 from feira.services.orders import orders as order_service
 from feira.services.payments.postings import (
     post_captured,
@@ -63,6 +63,9 @@ async def apply_intent(tx: Tx, intent: Intent) -> None:
             await _cancel(tx, payment)
         case "requires_payment":
             await _decline(tx, payment, intent.decline_code)
+        case "requires_action" | "processing" | "authorized":
+            # Nothing is decided yet; there will be news.
+            pass
 
 
 async def give_up(tx: Tx, payment_id: PaymentId) -> None:

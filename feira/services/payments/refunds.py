@@ -9,7 +9,7 @@ from __future__ import annotations
 from feira.platform.domain.errors import NotFound, Rejected
 from feira.platform.domain.ids import OrderId, RefundId
 from feira.platform.domain.jobs import RefundPayment
-from feira.platform.gateways.payments.port import ProviderRefund
+from feira.platform.gateways.payments.objects import ProviderRefund
 from feira.services.market import Market
 from feira.services.payments.payments import outside_key, require_same_gateway
 from feira.services.payments.postings import post_refund_requested
@@ -68,6 +68,7 @@ async def ask_provider(market: Market, refund: RefundRow) -> ProviderRefund:
     return await market.payments.refund(
         refund.intent_reference,
         amount_minor=refund.amount_minor,
+        client_reference=str(refund.id),
         idempotency_key=outside_key("refund", refund.id),
     )
 

@@ -9,6 +9,7 @@ import msgspec
 
 from feira.platform.domain.errors import NotFound
 from feira.platform.domain.jobs import HandleWebhook
+from feira.platform.gateways.payments.objects import SubjectKind
 from feira.services.market import Market
 from feira.services.payments.rows import SQL
 from feira.sql.database import Tx
@@ -22,6 +23,7 @@ class WebhookRow(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     event_id: str
     type: str
+    kind: SubjectKind | None
     subject: str
     handled_at: datetime | None
 
@@ -36,7 +38,7 @@ async def receive(market: Market, provider: str, headers: Mapping[str, str], bod
     """
     if provider != market.payments.name:
         raise NotFound("webhook.unknown_provider", "No such provider sends events here.")
-    event = market.payments.verify_webhook(headers, body)
+    event = await market.payments.verify_webhook(headers, body)
 
     async def keep(tx: Tx) -> bool:
         new = await tx.con.fetchval(
@@ -45,6 +47,7 @@ async def receive(market: Market, provider: str, headers: Mapping[str, str], bod
             event.account,
             event.event_id,
             event.type,
+            event.kind,
             event.subject,
             msgspec.Raw(body),
         )

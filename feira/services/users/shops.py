@@ -24,7 +24,7 @@ from feira.platform.domain.shops import (
 )
 from feira.platform.domain.topics import OPS, inbox_topic, shop_topic
 from feira.platform.domain.user_events import ShopVerified, shop_event
-from feira.platform.gateways.payments.port import Account
+from feira.platform.gateways.payments.objects import Account
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_one, load_queries
 

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Never
 from uuid import uuid4
 
 import msgspec
 
 from feira.platform.domain.errors import Unavailable
-from feira.platform.gateways.payments.port import Account, Intent, ProviderEvent, ProviderRefund
+from feira.platform.gateways.payments.objects import (
+    Account,
+    Capabilities,
+    CaptureMethod,
+    Intent,
+    ProviderRefund,
+)
+from feira.platform.gateways.payments.refusal import GatewayRefused
 
 
 class MemoryGateway:
-    """A provider in memory: idempotent by key, away on request, paid by the test."""
+    """A provider in memory: idempotent by key, away on request, paid by the test. It knows buyers' money only."""
 
     name = "memory"
+    capabilities = Capabilities(
+        manual_capture=False,
+        payouts=False,
+        transfers_reversible=False,
+        evidence=False,
+        key_lifetime_s=24 * 3600,
+        events_kept_s=0,
+        authorization_lasts_s=0,
+    )
 
     def __init__(self) -> None:
         self.intents: dict[str, Intent] = {}
@@ -30,6 +47,8 @@ class MemoryGateway:
         return_url: str,
         metadata: Mapping[str, str],
         idempotency_key: str,
+        capture: CaptureMethod = "automatic",
+        group: str = "",
     ) -> Intent:
         self._require_here()
         reference = self._references.setdefault(idempotency_key, f"mem_{uuid4().hex}")
@@ -54,7 +73,12 @@ class MemoryGateway:
         return self._move(reference, "canceled")
 
     async def refund(
-        self, intent_reference: str, *, amount_minor: int, idempotency_key: str
+        self,
+        intent_reference: str,
+        *,
+        amount_minor: int,
+        client_reference: str,
+        idempotency_key: str,
     ) -> ProviderRefund:
         self._require_here()
         reference = self._references.setdefault(idempotency_key, f"ref_{uuid4().hex}")
@@ -65,23 +89,45 @@ class MemoryGateway:
                 intent_reference=intent_reference,
                 state="succeeded",
                 amount_minor=amount_minor,
+                client_reference=client_reference,
             ),
         )
 
     async def fetch_refund(self, reference: str) -> ProviderRefund:
         return self.refunds[reference]
 
-    async def create_account(self, *, shop_name: str, idempotency_key: str) -> Account:
+    async def create_account(
+        self, *, shop_name: str, country: str, idempotency_key: str
+    ) -> Account:
         return Account(reference=f"acct_{uuid4().hex}", status="verified")
 
     async def fetch_account(self, reference: str) -> Account:
         return Account(reference=reference, status="verified")
 
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
-        raise AssertionError("these tests bring the news themselves")
-
     async def close(self) -> None:
         pass
+
+    async def _not_supported(self, *_args: Any, **_options: Any) -> Never:
+        raise GatewayRefused(
+            "not_supported", "These tests bring the news themselves.", provider_code="memory"
+        )
+
+    make_onboarding_link = _not_supported
+    capture_intent = _not_supported
+    list_refunds = _not_supported
+    transfer = _not_supported
+    fetch_transfer = _not_supported
+    list_transfers = _not_supported
+    reverse_transfer = _not_supported
+    list_reversals = _not_supported
+    payout = _not_supported
+    fetch_payout = _not_supported
+    list_payouts = _not_supported
+    fetch_dispute = _not_supported
+    submit_evidence = _not_supported
+    list_events = _not_supported
+    list_balance_transactions = _not_supported
+    verify_webhook = _not_supported
 
     def pay(self, reference: str) -> Intent:
         """The buyer paid at the provider."""

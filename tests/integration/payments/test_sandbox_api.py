@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from feira.platform.domain.errors import Rejected, Unavailable
-from feira.platform.gateways.payments.port import Intent
+from feira.platform.gateways.payments.objects import Intent
 from feira.platform.gateways.payments.sandbox.client import SandboxGateway
 from tests.integration.payments.floor import GOOD_CARD, Floor
 
@@ -89,7 +89,7 @@ async def test_a_late_capture_happens_unless_it_is_cancelled_before(floor: Floor
     late, cancelled = await create(floor), await create(floor)
     await pay(floor, late, delay_s=1)
     await pay(floor, cancelled, delay_s=1)
-    assert (await floor.gateway.fetch_intent(late.reference)).state == "requires_payment"
+    assert (await floor.gateway.fetch_intent(late.reference)).state == "processing"
     assert await pay(floor, late) == 409, "one payment at a time"
     after = await floor.gateway.cancel_intent(cancelled.reference, idempotency_key=uuid4().hex)
     assert after.state == "canceled"
@@ -111,18 +111,25 @@ async def test_cancelling_what_was_paid_tells_that_it_was_paid(floor: Floor) -> 
 async def test_refunds_at_once_never_exceed_the_payment(floor: Floor) -> None:
     intent = await create(floor)
     with pytest.raises(Rejected) as caught:
-        await floor.gateway.refund(intent.reference, amount_minor=1, idempotency_key=uuid4().hex)
-    assert caught.value.code == "gateway.not_captured"
+        await floor.gateway.refund(
+            intent.reference, amount_minor=1, client_reference="", idempotency_key=uuid4().hex
+        )
+    assert caught.value.code == "gateway.unexpected_state"
     await pay(floor, intent)
     outcomes = await asyncio.gather(
         *(
-            floor.gateway.refund(intent.reference, amount_minor=4_000, idempotency_key=uuid4().hex)
+            floor.gateway.refund(
+                intent.reference,
+                amount_minor=4_000,
+                client_reference="",
+                idempotency_key=uuid4().hex,
+            )
             for _ in range(5)
         ),
         return_exceptions=True,
     )
     refused = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
-    assert {error.code for error in refused} == {"gateway.refund_exceeds_payment"}
+    assert {error.code for error in refused} == {"gateway.amount_too_large"}
     assert len(refused) == 3
     _, shown = await floor.sandbox("GET", f"/v1/payment_intents/{intent.reference}")
     assert shown["refunded_minor"] == 8_000
@@ -134,7 +141,9 @@ async def test_refunds_at_once_never_exceed_the_payment(floor: Floor) -> None:
 async def test_an_account_is_decided_on_a_moment_after_it_was_opened(
     floor: Floor, name: str, status: str
 ) -> None:
-    account = await floor.gateway.create_account(shop_name=name, idempotency_key=uuid4().hex)
+    account = await floor.gateway.create_account(
+        shop_name=name, country="PT", idempotency_key=uuid4().hex
+    )
     assert account.status == "pending"
 
     async def decided() -> bool:

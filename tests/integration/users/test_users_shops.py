@@ -11,7 +11,7 @@ import pytest
 from feira.platform.domain.errors import Unavailable
 from feira.platform.domain.ids import ShopId
 from feira.platform.domain.topics import OPS, inbox_topic, shop_topic
-from feira.platform.gateways.payments.port import Account, AccountStatus
+from feira.platform.gateways.payments.objects import Account, AccountStatus
 from feira.services.users.authentication import authenticate
 from feira.services.users.shops import apply_account, shop_roles
 from tests.integration.users.stage import Answer, Person, Stage, eventually, new_address

@@ -1,9 +1,12 @@
 """The sandbox provider: another company's payment API with its own books, and our adapter to it.
 
-`server` and what it stands on (`storage`, `clockwork`, `page`, `cards`) are that company: they know nothing of
-Feira and are reached over HTTP alone. `client` is our side, an implementation of the payment port.
-`wire` and `signature` are what both companies agreed on.
+That company: `server` lists its endpoints, `api` has those for customers and `levers` those for tests; `accounts`,
+`intents`, `refunds`, `transfers`, `disputes` and `lists` keep its books on `books`, `calls` carries a request out once
+or makes it go wrong, `clockwork` does what is due, `page` and `cards` are what buyers see. They know nothing of Feira
+and are reached over HTTP alone.
 
-It behaves like a real one on request: declines by card number, captures and webhooks that come late or twice,
-refunds that fail later, calls that are refused or whose answer is lost.
+Our side: `client` implements the payment port, over `connection`, with `answers` to turn its objects into the port's.
+Both agreed on `wire`, `requests` and `signature`.
+
+It behaves like a real one, and misbehaves on request: see `levers`.
 """

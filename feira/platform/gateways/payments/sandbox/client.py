@@ -4,39 +4,50 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
-from typing import Final, TypeVar
+from datetime import datetime
+from typing import Final
 
-import aiohttp
 import msgspec
 
-from feira.platform.domain.errors import FeiraError, InvalidInput, NotAllowed, Rejected, Unavailable
-from feira.platform.gateways.payments.port import Account, Intent, ProviderEvent, ProviderRefund
-from feira.platform.gateways.payments.sandbox import signature, wire
+from feira.platform.domain.errors import InvalidInput, NotAllowed
+from feira.platform.gateways.payments.objects import (
+    Account,
+    BalanceTransaction,
+    Capabilities,
+    CaptureMethod,
+    Dispute,
+    Evidence,
+    Intent,
+    OnboardingLink,
+    Page,
+    Payout,
+    ProviderEvent,
+    ProviderRefund,
+    Transfer,
+    TransferReversal,
+)
+from feira.platform.gateways.payments.refusal import GatewayRefused
+from feira.platform.gateways.payments.sandbox import answers, requests, signature, wire
+from feira.platform.gateways.payments.sandbox.connection import SandboxConnection
 
-T = TypeVar("T")
-
-TIMEOUT: Final = aiohttp.ClientTimeout(total=8.0, sock_connect=2.0)
-# Nothing is wrong with the request: our key, our load, or the same request still running.
-_TRY_AGAIN: Final = frozenset({401, 403, 408, 409, 429})
-
-_EVENT_TYPES: Final = {
-    "account.updated": "account.updated",
-    "payment_intent.succeeded": "intent.succeeded",
-    "payment_intent.declined": "intent.declined",
-    "payment_intent.canceled": "intent.canceled",
-    "refund.updated": "refund.updated",
-}
+CAPABILITIES: Final = Capabilities(
+    manual_capture=True,
+    payouts=True,
+    transfers_reversible=True,
+    evidence=True,
+    key_lifetime_s=24 * 3600,
+    events_kept_s=30 * 24 * 3600,
+    authorization_lasts_s=7 * 24 * 3600,
+)
 
 
 class SandboxGateway:
-    """Speaks to the sandbox at the first of `base_urls` that takes connections.
+    """See the port; each method is one call."""
 
-    They are asked for at each call, because a test's port is known only once it is bound. Trying another
-    address is safe: nothing was sent to the one that did not answer, and keys guard the rest.
-    """
+    # ruff: noqa: ARG002 - the port's arguments, whether or not this company needs them
 
-    name = "sandbox"
+    name = answers.NAME
+    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -45,18 +56,28 @@ class SandboxGateway:
         webhook_secret: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._base_urls = base_urls
         self._webhook_secret = webhook_secret
         self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
+        self._company = SandboxConnection(base_urls, signature.api_key(webhook_secret))
 
-    async def create_account(self, *, shop_name: str, idempotency_key: str) -> Account:
-        body = wire.CreateAccount(name=shop_name)
-        answer = await self._post("/v1/accounts", body, wire.AccountObject, idempotency_key)
-        return _account(answer)
+    async def create_account(
+        self, *, shop_name: str, country: str, idempotency_key: str
+    ) -> Account:
+        body = requests.CreateAccount(name=shop_name, country=country)
+        answer = await self._company.post("/v1/accounts", body, wire.AccountObject, idempotency_key)
+        return answers.account_of(answer)
 
     async def fetch_account(self, reference: str) -> Account:
-        return _account(await self._get(f"/v1/accounts/{reference}", wire.AccountObject))
+        path = f"/v1/accounts/{reference}"
+        return answers.account_of(await self._company.get(path, wire.AccountObject))
+
+    async def make_onboarding_link(
+        self, reference: str, *, return_url: str, refresh_url: str
+    ) -> OnboardingLink:
+        path = f"/v1/accounts/{reference}/onboarding_links"
+        body = requests.CreateOnboardingLink(return_url=return_url, refresh_url=refresh_url)
+        link = await self._company.post(path, body, wire.OnboardingLinkObject, None)
+        return OnboardingLink(url=link.url, expires_at=link.expires_at)
 
     async def create_intent(
         self,
@@ -66,50 +87,184 @@ class SandboxGateway:
         return_url: str,
         metadata: Mapping[str, str],
         idempotency_key: str,
+        capture: CaptureMethod = "automatic",
+        group: str = "",
     ) -> Intent:
-        body = wire.CreateIntent(
+        body = requests.CreateIntent(
             amount_minor=amount_minor,
             currency=currency,
             return_url=return_url,
+            capture=capture,
+            group=group,
             metadata=dict(metadata),
         )
-        answer = await self._post("/v1/payment_intents", body, wire.IntentObject, idempotency_key)
-        return _intent(answer)
+        answer = await self._company.post(
+            "/v1/payment_intents", body, wire.IntentObject, idempotency_key
+        )
+        return answers.intent_of(answer)
 
     async def fetch_intent(self, reference: str) -> Intent:
-        return _intent(await self._get(f"/v1/payment_intents/{reference}", wire.IntentObject))
+        path = f"/v1/payment_intents/{reference}"
+        return answers.intent_of(await self._company.get(path, wire.IntentObject))
+
+    async def capture_intent(
+        self, reference: str, *, idempotency_key: str, amount_minor: int | None = None
+    ) -> Intent:
+        path = f"/v1/payment_intents/{reference}/capture"
+        body = requests.CaptureIntent(amount_minor=amount_minor)
+        answer = await self._company.post(path, body, wire.IntentObject, idempotency_key)
+        return answers.intent_of(answer)
 
     async def cancel_intent(self, reference: str, *, idempotency_key: str) -> Intent:
-        """Cancel it where that is still possible, and return it as it is then: it may have succeeded before."""
+        path = f"/v1/payment_intents/{reference}/cancel"
         try:
-            answer = await self._post(
-                f"/v1/payment_intents/{reference}/cancel",
-                wire.CancelIntent(),
-                wire.IntentObject,
-                idempotency_key,
+            answer = await self._company.post(
+                path, requests.CancelIntent(), wire.IntentObject, idempotency_key
             )
-        except Rejected as error:
-            if error.code != "gateway.intent_unexpected_state":
+        except GatewayRefused as error:
+            if error.reason != "unexpected_state":
                 raise
             return await self.fetch_intent(reference)
-        return _intent(answer)
+        return answers.intent_of(answer)
 
     async def refund(
-        self, intent_reference: str, *, amount_minor: int, idempotency_key: str
+        self,
+        intent_reference: str,
+        *,
+        amount_minor: int,
+        client_reference: str,
+        idempotency_key: str,
     ) -> ProviderRefund:
-        body = wire.CreateRefund(payment_intent=intent_reference, amount_minor=amount_minor)
-        return _refund(await self._post("/v1/refunds", body, wire.RefundObject, idempotency_key))
+        body = requests.CreateRefund(
+            payment_intent=intent_reference,
+            amount_minor=amount_minor,
+            client_reference=client_reference,
+        )
+        answer = await self._company.post("/v1/refunds", body, wire.RefundObject, idempotency_key)
+        return answers.refund_of(answer)
 
     async def fetch_refund(self, reference: str) -> ProviderRefund:
-        return _refund(await self._get(f"/v1/refunds/{reference}", wire.RefundObject))
+        path = f"/v1/refunds/{reference}"
+        return answers.refund_of(await self._company.get(path, wire.RefundObject))
 
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
-        """See the port; `webhook.stale` is a right signature from another time.
+    async def list_refunds(self, intent_reference: str) -> list[ProviderRefund]:
+        kind = wire.Listing[wire.RefundObject]
+        found = await self._company.get("/v1/refunds", kind, payment_intent=intent_reference)
+        return [answers.refund_of(one) for one in found.data]
 
-        Raises:
-            NotAllowed: `webhook.bad_signature`, `webhook.stale`.
-            InvalidInput: `webhook.malformed`: signed, but not an event we know.
-        """
+    async def transfer(
+        self,
+        *,
+        account: str,
+        amount_minor: int,
+        currency: str,
+        group: str,
+        client_reference: str,
+        idempotency_key: str,
+        intent_reference: str | None = None,
+    ) -> Transfer:
+        body = requests.CreateTransfer(
+            account=account,
+            amount_minor=amount_minor,
+            currency=currency,
+            payment_intent=intent_reference,
+            group=group,
+            client_reference=client_reference,
+        )
+        answer = await self._company.post(
+            "/v1/transfers", body, wire.TransferObject, idempotency_key
+        )
+        return answers.transfer_of(answer)
+
+    async def fetch_transfer(self, reference: str) -> Transfer:
+        path = f"/v1/transfers/{reference}"
+        return answers.transfer_of(await self._company.get(path, wire.TransferObject))
+
+    async def list_transfers(self, group: str, *, since: datetime) -> list[Transfer]:
+        kind = wire.Listing[wire.TransferObject]
+        found = await self._company.get("/v1/transfers", kind, group=group)
+        return [answers.transfer_of(one) for one in found.data]
+
+    async def reverse_transfer(
+        self, reference: str, *, amount_minor: int, client_reference: str, idempotency_key: str
+    ) -> TransferReversal:
+        path = f"/v1/transfers/{reference}/reversals"
+        body = requests.CreateReversal(amount_minor=amount_minor, client_reference=client_reference)
+        answer = await self._company.post(path, body, wire.ReversalObject, idempotency_key)
+        return answers.reversal_of(answer)
+
+    async def list_reversals(self, transfer_reference: str) -> list[TransferReversal]:
+        path = f"/v1/transfers/{transfer_reference}/reversals"
+        found = await self._company.get(path, wire.Listing[wire.ReversalObject])
+        return [answers.reversal_of(one) for one in found.data]
+
+    async def payout(
+        self,
+        *,
+        account: str,
+        amount_minor: int,
+        currency: str,
+        client_reference: str,
+        idempotency_key: str,
+    ) -> Payout:
+        body = requests.CreatePayout(
+            account=account,
+            amount_minor=amount_minor,
+            currency=currency,
+            client_reference=client_reference,
+        )
+        answer = await self._company.post("/v1/payouts", body, wire.PayoutObject, idempotency_key)
+        return answers.payout_of(answer)
+
+    async def fetch_payout(self, reference: str, *, account: str) -> Payout:
+        path = f"/v1/payouts/{reference}"
+        return answers.payout_of(await self._company.get(path, wire.PayoutObject))
+
+    async def list_payouts(self, account: str, *, since: datetime) -> list[Payout]:
+        kind = wire.Listing[wire.PayoutObject]
+        found = await self._company.get("/v1/payouts", kind, account=account, since=_seconds(since))
+        return [answers.payout_of(one) for one in found.data]
+
+    async def fetch_dispute(self, reference: str) -> Dispute:
+        path = f"/v1/disputes/{reference}"
+        return answers.dispute_of(await self._company.get(path, wire.DisputeObject))
+
+    async def submit_evidence(
+        self, reference: str, evidence: Evidence, *, idempotency_key: str
+    ) -> Dispute:
+        path = f"/v1/disputes/{reference}/evidence"
+        body = requests.SubmitEvidence(**msgspec.structs.asdict(evidence))
+        answer = await self._company.post(path, body, wire.DisputeObject, idempotency_key)
+        return answers.dispute_of(answer)
+
+    async def list_events(
+        self, *, since: datetime, page: str | None = None, account: str = ""
+    ) -> Page[ProviderEvent]:
+        """All accounts' news stand in one list here."""
+        found = await self._company.get(
+            "/v1/events", wire.Listing[wire.WebhookEvent], since=_seconds(since), page=page or ""
+        )
+        events = (answers.event_of(one) for one in found.data)
+        return Page(
+            items=tuple(one for one in events if account in {"", one.account}),
+            next_page=found.next,
+        )
+
+    async def list_balance_transactions(
+        self, *, since: datetime, page: str | None = None, account: str = ""
+    ) -> Page[BalanceTransaction]:
+        found = await self._company.get(
+            "/v1/balance_transactions",
+            wire.Listing[wire.BalanceTransactionObject],
+            since=_seconds(since),
+            page=page or "",
+            account=account,
+        )
+        return Page(
+            items=tuple(answers.movement_of(one) for one in found.data), next_page=found.next
+        )
+
+    async def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
         header = headers.get(wire.SIGNATURE_HEADER, "")
         try:
             signature.verify(header, body, secret=self._webhook_secret, now=self._clock())
@@ -126,55 +281,10 @@ class SandboxGateway:
             event = msgspec.json.decode(body, type=wire.WebhookEvent)
         except msgspec.DecodeError as error:
             raise InvalidInput("webhook.malformed", f"{error}.") from error
-        return msgspec.convert(
-            {
-                "provider": self.name,
-                "account": "",
-                "event_id": event.id,
-                "type": _EVENT_TYPES[event.type],
-                "subject": event.object,
-            },
-            ProviderEvent,
-        )
+        return answers.event_of(event)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    async def _get(self, path: str, kind: type[T]) -> T:
-        return await self._request("GET", path, kind, body=None, headers={})
-
-    async def _post(self, path: str, body: msgspec.Struct, kind: type[T], key: str) -> T:
-        return await self._request(
-            "POST",
-            path,
-            kind,
-            body=msgspec.json.encode(body),
-            headers={wire.IDEMPOTENCY_HEADER: key, "Content-Type": "application/json"},
-        )
-
-    async def _request(
-        self, method: str, path: str, kind: type[T], *, body: bytes | None, headers: dict[str, str]
-    ) -> T:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=TIMEOUT)
-        headers["Authorization"] = f"Bearer {signature.api_key(self._webhook_secret)}"
-        unreachable: Exception | None = None
-        for base_url in self._base_urls():
-            try:
-                async with self._session.request(
-                    method, base_url + path, data=body, headers=headers, allow_redirects=False
-                ) as answer:
-                    return _decode(answer.status, await answer.read(), kind)
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                unreachable = error
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                # It may have been carried out: another address could not tell either, only the same key can.
-                raise _away(
-                    "The payment provider did not answer; the outcome is unknown."
-                ) from error
-        raise _away("The payment provider cannot be reached.") from unreachable
+        await self._company.close()
 
 
 def sandbox_base_urls(*, host: str, port: int, public_url: str) -> list[str]:
@@ -185,51 +295,5 @@ def sandbox_base_urls(*, host: str, port: int, public_url: str) -> list[str]:
     return list(dict.fromkeys((f"{local}/sandbox", f"{public_url}/sandbox")))
 
 
-def _decode(status: int, raw: bytes, kind: type[T]) -> T:
-    try:
-        if status == HTTPStatus.OK:
-            return msgspec.json.decode(raw, type=kind)
-        error = msgspec.json.decode(raw, type=wire.ErrorAnswer).error
-    except msgspec.DecodeError as problem:
-        raise _away(
-            f"The payment provider answered {status} with something unreadable."
-        ) from problem
-    raise _refusal(status, error)
-
-
-def _refusal(status: int, error: wire.ErrorBody) -> FeiraError:
-    # A 409 that says what state the object is in is an answer, not a reason to try again.
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or (
-        status in _TRY_AGAIN and error.code != "intent_unexpected_state"
-    ):
-        return _away(f"The payment provider could not do this now ({error.code}).")
-    return Rejected(f"gateway.{error.code}", f"The payment provider refused: {error.message}")
-
-
-def _away(message: str) -> Unavailable:
-    return Unavailable("payment.provider_unavailable", message, retry_after_s=5)
-
-
-def _account(account: wire.AccountObject) -> Account:
-    return Account(reference=account.id, status=account.status)
-
-
-def _intent(intent: wire.IntentObject) -> Intent:
-    return Intent(
-        reference=intent.id,
-        state=intent.state,
-        amount_minor=intent.amount_minor,
-        currency=intent.currency,
-        fee_minor=intent.fee_minor,
-        decline_code=intent.last_decline_code,
-        payment_page_url=intent.payment_page_url,
-    )
-
-
-def _refund(refund: wire.RefundObject) -> ProviderRefund:
-    return ProviderRefund(
-        reference=refund.id,
-        intent_reference=refund.payment_intent,
-        state=refund.state,
-        amount_minor=refund.amount_minor,
-    )
+def _seconds(at: datetime) -> str:
+    return str(int(at.timestamp()))

@@ -15,14 +15,15 @@ import aiohttp
 import msgspec
 import structlog
 
-from feira.platform.gateways.payments.sandbox import storage
+from feira.platform.gateways.payments.sandbox import accounts, disputes, intents, refunds, transfers
+from feira.platform.gateways.payments.sandbox.lists import EVENTS_KEPT_S
 from feira.platform.gateways.payments.sandbox.signature import sign
 from feira.platform.gateways.payments.sandbox.wire import SIGNATURE_HEADER
 
 if TYPE_CHECKING:
     import asyncpg
 
-    from feira.platform.gateways.payments.sandbox.storage import Connection
+    from feira.platform.gateways.payments.sandbox.books import Connection
 
 # Rows of other processes are noticed at the next look; our own ring the bell.
 LOOK_EVERY_S: Final = 0.5
@@ -33,21 +34,36 @@ DELIVERIES_AT_ONCE: Final = 16
 ATTEMPTS_MAX: Final = 600
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 300.0
+FORGET_EVERY_S: Final = 3600.0
+KEYS_KEPT_S: Final = 24 * 3600
 # Any 2xx is an acknowledgement.
 _SUCCESS: Final = 2
 
-_ACCOUNTS_DUE: Final = """
-    SELECT id FROM sandbox.accounts WHERE status = 'pending' AND decide_at <= now()
-    ORDER BY decide_at LIMIT 16 FOR UPDATE SKIP LOCKED
-"""
-_CAPTURES_DUE: Final = """
-    SELECT id FROM sandbox.payment_intents WHERE capture_at <= now()
-    ORDER BY capture_at LIMIT 16 FOR UPDATE SKIP LOCKED
-"""
-_REFUNDS_DUE: Final = """
-    SELECT id FROM sandbox.refunds WHERE state = 'pending' AND ends_at <= now()
-    ORDER BY ends_at LIMIT 16 FOR UPDATE SKIP LOCKED
-"""
+_WHEN_DUE: Final = (
+    ("accounts", "decide_at", accounts.decide_account),
+    ("payment_intents", "capture_at", intents.settle),
+    ("payment_intents", "authorized_until", intents.end_authorization),
+    ("refunds", "ends_at", refunds.end_refund),
+    ("payouts", "moves_at", transfers.step_payout),
+    ("disputes", "closes_at", disputes.close_due_dispute),
+)
+_IS_DUE: Final = "EXISTS (SELECT FROM sandbox.{} WHERE {} <= now())"
+_WHAT_IS_DUE: Final = "SELECT " + ", ".join(
+    _IS_DUE.format(table, due) for table, due, _ in _WHEN_DUE
+)
+_TAKE_DUE: Final = (
+    "SELECT id FROM sandbox.{0} WHERE {1} <= now() ORDER BY {1} LIMIT 16 FOR UPDATE SKIP LOCKED"
+)
+_DUE_THINGS: Final = tuple((_TAKE_DUE.format(table, due), act) for table, due, act in _WHEN_DUE)
+_FORGET_DELIVERIES: Final = (
+    "DELETE FROM sandbox.deliveries AS d USING sandbox.events AS e"
+    " WHERE e.id = d.event_id AND e.created_at < now() - make_interval(secs => $1::float8)"
+)
+_FORGET_EVENTS: Final = (
+    "DELETE FROM sandbox.events AS e WHERE e.created_at < now() - make_interval(secs => $1::float8)"
+    " AND NOT EXISTS (SELECT FROM sandbox.deliveries AS d WHERE d.event_id = e.id)"
+)
+_FORGET_KEYS: Final = "DELETE FROM sandbox.idempotency_keys WHERE created_at < now() - make_interval(secs => $1::float8)"
 # Leased past the time-out, so that a process that dies on the way only delays it.
 _CLAIM_DELIVERIES: Final = """
     UPDATE sandbox.deliveries AS d SET attempt = d.attempt + 1, due_at = now() + make_interval(secs => $2::float8)
@@ -97,6 +113,7 @@ class Clockwork:
         self._webhook_url = webhook_url
         self._clock = clock
         self._bell = asyncio.Event()
+        self._forget_at = 0.0
 
     def ring(self) -> None:
         self._bell.set()
@@ -115,17 +132,28 @@ class Clockwork:
 
     async def turn(self) -> bool:
         """Do what is due now, up to a batch of each kind; say whether there was anything."""
-        done = await self._each_due(_ACCOUNTS_DUE, storage.decide_account)
-        done += await self._each_due(_CAPTURES_DUE, storage.capture)
-        done += await self._each_due(_REFUNDS_DUE, storage.end_refund)
-        return bool(done + await self._deliver())
+        done = await self._do_due() + await self._deliver()
+        if self._clock() >= self._forget_at:
+            self._forget_at = self._clock() + FORGET_EVERY_S
+            await self._forget()
+        return bool(done)
 
-    async def _each_due(self, query: str, act: Callable[[Connection, str], Awaitable[None]]) -> int:
+    async def _do_due(self) -> int:
+        done = 0
+        async with self._pool.acquire() as con:
+            due = await con.fetchrow(_WHAT_IS_DUE)
+            assert due is not None, "a row without a table"
+            for is_due, (query, act) in zip(due, _DUE_THINGS, strict=True):
+                if is_due:
+                    done += await _each_due(con, query, act)
+        return done
+
+    async def _forget(self) -> None:
+        """Drop what is kept for a time only."""
         async with self._pool.acquire() as con, con.transaction():
-            due = [row["id"] for row in await con.fetch(query)]
-            for identifier in due:
-                await act(con, identifier)
-        return len(due)
+            await con.execute(_FORGET_DELIVERIES, float(EVENTS_KEPT_S))
+            await con.execute(_FORGET_EVENTS, float(EVENTS_KEPT_S))
+            await con.execute(_FORGET_KEYS, float(KEYS_KEPT_S))
 
     async def _deliver(self) -> int:
         async with self._pool.acquire() as con:
@@ -167,3 +195,13 @@ class Clockwork:
                 await self._bell.wait()
         except TimeoutError:
             return
+
+
+async def _each_due(
+    con: Connection, query: str, act: Callable[[Connection, str], Awaitable[None]]
+) -> int:
+    async with con.transaction():
+        due = [row["id"] for row in await con.fetch(query)]
+        for identifier in due:
+            await act(con, identifier)
+    return len(due)

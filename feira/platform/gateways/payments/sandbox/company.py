@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Company:
-    """Its books, and what it does by itself."""
+    """Its books, what it does by itself, and where browsers find it."""
 
     pool: asyncpg.Pool[asyncpg.Record]
     clockwork: Clockwork
+    public_url: Callable[[], str]
 
 
 COMPANY: Final = web.AppKey("company", Company)

@@ -10,15 +10,16 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from feira.platform.domain.money import MINOR_DIGITS, format_money
-from feira.platform.gateways.payments.sandbox import storage
+from feira.platform.gateways.payments.sandbox import intents
+from feira.platform.gateways.payments.sandbox.books import ApiError
 from feira.platform.gateways.payments.sandbox.cards import CARDS, GOOD_CARD
 from feira.platform.gateways.payments.sandbox.company import COMPANY
-from feira.platform.gateways.payments.sandbox.storage import ApiError, StoredIntent
-from feira.platform.gateways.payments.sandbox.wire import ConfirmIntent
+from feira.platform.gateways.payments.sandbox.intents import StoredIntent
+from feira.platform.gateways.payments.sandbox.requests import ConfirmIntent
 
 _DELAY_S_MAX: Final = 24 * 3600
 
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --go: #0a7d4f; --stop: #b3261e; }
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
@@ -45,22 +46,28 @@ footer { padding: .75rem 1.5rem; border-top: 1px solid var(--line); font-size: .
 async def show_page(request: web.Request) -> web.Response:
     """The buyer's page of a payment."""
     async with request.app[COMPANY].pool.acquire() as con:
-        return _page(await storage.read_intent(con, request.match_info["id"]))
+        return _page(await intents.read_intent(con, request.match_info["id"]))
 
 
 async def pay_on_page(request: web.Request) -> web.Response:
     """Do what the buyer chose and send them back to the shop; the page as it is now when it is too late for that."""
-    form = await request.post()
-    confirmation = _confirmation({name: str(value) for name, value in form.items()})
+    posted = await request.post()
+    form = {name: str(value) for name, value in posted.items()}
     company, intent_id = request.app[COMPANY], request.match_info["id"]
     try:
         async with company.pool.acquire() as con, con.transaction():
-            intent = await storage.confirm_intent(con, intent_id, confirmation)
+            if form.get("how") in {"approve", "refuse"}:
+                approved = form["how"] == "approve"
+                intent = await intents.answer_challenge(con, intent_id, approved=approved)
+            else:
+                intent = await intents.confirm_intent(con, intent_id, _confirmation(form))
     except ApiError as error:
         if error.status != web.HTTPConflict.status_code:
             raise
         return await show_page(request)
     company.clockwork.ring()
+    if intent.state == "requires_action":
+        return await show_page(request)
     return web.Response(
         status=303, headers={"Location": intent.return_url, "Cache-Control": "no-store"}
     )
@@ -73,6 +80,10 @@ def render_page(intent: StoredIntent) -> str:
         body = _end(intent, "This is paid. Thank you.")
     elif intent.state == "canceled":
         body = _end(intent, "This payment was cancelled; no money was taken.")
+    elif intent.state == "authorized":
+        body = _end(intent, "The money is reserved for the shop. Thank you.")
+    elif intent.state == "requires_action":
+        body = _challenge(intent)
     elif intent.under_way:
         body = _end(intent, "Your bank is still working on this payment.")
     else:
@@ -84,7 +95,7 @@ def render_page(intent: StoredIntent) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>Pay {amount}</title>
-<style>{_STYLE}</style>
+<style>{STYLE}</style>
 </head>
 <body>
 <main>
@@ -151,7 +162,7 @@ def _form(intent: StoredIntent, amount: str) -> str:
 <button name="how" value="late">Pay late</button>
 </fieldset>
 <fieldset>
-<label for="paying">A card with special refunds</label>
+<label for="paying">A card with a story</label>
 <select id="paying" name="paying">{_options(paying=True)}</select>
 <button name="how" value="special">Pay with it</button>
 </fieldset>
@@ -160,6 +171,15 @@ def _form(intent: StoredIntent, amount: str) -> str:
 <select id="declined" name="declined">{_options(paying=False)}</select>
 <button class="decline" name="how" value="decline">Try it</button>
 </fieldset>
+{_back(intent)}
+</form>"""
+
+
+def _challenge(intent: StoredIntent) -> str:
+    return f"""<form method="post">
+<p class="note" role="status">Your bank asks: is it you who pays?</p>
+<button class="pay" name="how" value="approve" autofocus>Yes, pay</button>
+<button class="decline" name="how" value="refuse">No, it is not me</button>
 {_back(intent)}
 </form>"""
 

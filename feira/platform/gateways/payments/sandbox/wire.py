@@ -1,49 +1,69 @@
-"""The sandbox company's public API: objects, requests, errors and webhooks as they go over the wire."""
+"""The sandbox company's public API: objects, errors and webhooks as they go over the wire. `requests` has the rest."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from datetime import date, datetime
+from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+
+T = TypeVar("T")
 
 AccountStatus = Literal["pending", "verified", "restricted"]
-IntentState = Literal["requires_payment", "succeeded", "canceled"]
+Capture = Literal["automatic", "manual"]
+IntentState = Literal["requires_payment", "requires_action", "authorized", "succeeded", "canceled"]
+ShownIntentState = Literal[IntentState, "processing"]
 RefundState = Literal["pending", "succeeded", "failed"]
-EventType = Literal[
-    "account.updated",
-    "payment_intent.succeeded",
-    "payment_intent.declined",
-    "payment_intent.canceled",
-    "refund.updated",
+PayoutState = Literal["pending", "paid", "failed"]
+DisputeState = Literal["needs_response", "under_review", "won", "lost"]
+MovementType = Literal[
+    "charge",
+    "refund",
+    "refund_failure",
+    "transfer",
+    "transfer_reversal",
+    "payout",
+    "payout_failure",
+    "dispute",
+    "dispute_reversal",
 ]
-FaultKind = Literal["refuse", "apply_then_hang_up"]
 
 SIGNATURE_HEADER: Final = "Sandbox-Signature"
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
-DELAY_S_MAX: Final = 7 * 24 * 3600
-
-AmountMinor = Annotated[int, Meta(gt=0, le=10**15)]
-DelaySeconds = Annotated[int, Meta(ge=0, le=DELAY_S_MAX)]
+# On the answer to a repeat, which is the first one's.
+REPLAYED_HEADER: Final = "Idempotent-Replayed"
 
 
 class AccountObject(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
+    country: str
     status: AccountStatus
+    requirements: list[str]
+    disabled_reason: str
+
+
+class OnboardingLinkObject(msgspec.Struct, frozen=True, kw_only=True):
+    url: str
+    expires_at: datetime
 
 
 class IntentObject(msgspec.Struct, frozen=True, kw_only=True):
-    """`fee_minor` is 2.9 % + 30 minor units, charged when it succeeds."""
+    """`fee_minor` is 2.9 % + 30 minor units of what was captured, charged when it succeeds."""
 
     id: str
-    state: IntentState
+    state: ShownIntentState
     amount_minor: int
     currency: str
+    capture: Capture
+    captured_minor: int
     fee_minor: int
     refunded_minor: int
+    transferred_minor: int
     last_decline_code: str
+    authorized_until: datetime | None
     payment_page_url: str
+    group: str
     metadata: dict[str, str]
 
 
@@ -52,57 +72,68 @@ class RefundObject(msgspec.Struct, frozen=True, kw_only=True):
     payment_intent: str
     state: RefundState
     amount_minor: int
+    client_reference: str
+    failure_code: str
 
 
-class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+class TransferObject(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    account: str
+    payment_intent: str | None
+    amount_minor: int
+    reversed_minor: int
+    currency: str
+    group: str
+    client_reference: str
 
 
-class CreateAccount(_Request, frozen=True, kw_only=True):
-    """A name with `restricted` in it fails the identity check."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class CreateIntent(_Request, frozen=True, kw_only=True):
-    amount_minor: AmountMinor
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
-    return_url: Annotated[str, Meta(pattern=r"^https?://[^\s\"<>\\]+$", max_length=2000)]
-    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=500)]], Meta(max_length=50)] = (
-        msgspec.field(default_factory=dict[str, str])
-    )
+class ReversalObject(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    transfer: str
+    amount_minor: int
+    client_reference: str
 
 
-class CancelIntent(_Request, frozen=True, kw_only=True):
-    pass
+class PayoutObject(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    account: str
+    state: PayoutState
+    amount_minor: int
+    currency: str
+    client_reference: str
+    failure_code: str
+    arrives_on: date
 
 
-class ConfirmIntent(_Request, frozen=True, kw_only=True):
-    """Pay at once, without the page. `delay_s` puts the capture off, `webhook_delay_s` only the news of it."""
-
-    card: Annotated[str, Meta(pattern="^[0-9]{12,19}$")]
-    delay_s: DelaySeconds = 0
-    webhook_delay_s: DelaySeconds = 0
-    duplicates: Annotated[int, Meta(ge=0, le=10)] = 0
-
-
-class CreateRefund(_Request, frozen=True, kw_only=True):
+class DisputeObject(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
     payment_intent: str
-    amount_minor: AmountMinor
+    state: DisputeState
+    amount_minor: int
+    currency: str
+    fee_minor: int
+    reason: str
+    evidence_due_at: datetime
 
 
-class SetFault(_Request, frozen=True, kw_only=True):
-    """The next `calls` of `operation` go wrong: refused with 503, or carried out and hung up on."""
+class BalanceTransactionObject(msgspec.Struct, frozen=True, kw_only=True):
+    """`source` is the intent, refund, transfer, payout or dispute behind it; the net is the amount less the fee."""
 
-    operation: Literal[
-        "accounts.create",
-        "payment_intents.create",
-        "payment_intents.cancel",
-        "payment_intents.confirm",
-        "refunds.create",
-    ]
-    kind: FaultKind
-    calls: Annotated[int, Meta(ge=0, le=1000)] = 1
+    id: str
+    account: str
+    type: MovementType
+    amount_minor: int
+    fee_minor: int
+    currency: str
+    source: str
+    created_at: datetime
+
+
+class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """`next` goes into `page` of the next request; null at the end."""
+
+    data: list[T]
+    next: str | None = None
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +146,13 @@ class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """`object` is the id of the account, intent or refund that changed: fetch it."""
+    """`object` is the id of what changed: fetch it. `account` is the account it lives in, empty for the market's own.
+
+    Types are `account.`, `payment_intent.`, `refund.`, `transfer.`, `payout.` and `dispute.` something.
+    """
 
     id: str
-    type: EventType
+    type: str
     created: int
     object: str
+    account: str = ""
