@@ -13,6 +13,7 @@ from feira.jobs import (
     orders,
     payments,
     products,
+    returns,
     users,
 )
 from feira.jobs.run import Handlers
@@ -26,6 +27,7 @@ _ROOMS: Final[tuple[Handlers, ...]] = (
     orders.HANDLERS,
     payments.HANDLERS,
     products.HANDLERS,
+    returns.HANDLERS,
     users.HANDLERS,
 )
 

@@ -34,6 +34,7 @@ from feira.platform.domain.product_events import (
     ProductPublished,
     StockChanged,
 )
+from feira.platform.domain.refund_events import AnyRefundEvent
 from feira.platform.domain.user_events import (
     RightsChanged,
     SessionRevoked,
@@ -85,6 +86,7 @@ AnyEvent = (
     | AnyOrderEvent
     | OrderPlaced
     | OrderMoved
+    | AnyRefundEvent
     | NotificationCreated
     | ReadState
     | AnyUserEvent

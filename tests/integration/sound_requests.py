@@ -102,6 +102,13 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "tracking_number": "RR123",
             "lines": [{"line": str(uuid4()), "quantity": 1}],
         },
+        "POST /v1/orders/{order}/refunds": {
+            "lines": [{"line": str(uuid4()), "quantity": 1}],
+            "shipping": True,
+            "cause": "damaged",
+            "reason": "Broken on the way.",
+            "conversation": cast.ids["conversation"],
+        },
         "PUT /v1/admin/commission": {"basis_points": 1_000},
         "POST /v1/conversations": {"shop": cast.ids["shop"], "product": cast.ids["product"]},
         "POST /v1/conversations/{conversation}/messages": {

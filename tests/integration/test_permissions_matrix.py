@@ -87,6 +87,8 @@ POST   /v1/orders/{order}/commands ship                401 404 403 404 ok  ok  4
 POST   /v1/orders/{order}/commands deliver             401 404 ok  404 403 403 404 ok  403 403
 POST   /v1/orders/{order}/commands complete            401 404 ok  404 403 403 404 ok  403 403
 POST   /v1/orders/{order}/commands cancel              401 404 ok  404 ok  ok  404 ok  403 403
+GET    /v1/orders/{order}/refunds                      401 404 ok  404 ok  ok  404 ok  ok  ok
+POST   /v1/orders/{order}/refunds                      401 404 403 404 ok  ok  404 ok  403 403
 GET    /v1/payments/{payment}                          401 404 ok  404 404 404 404 ok  ok  ok
 POST   /v1/payments/{payment}/refresh                  401 404 ok  404 404 404 404 ok  ok  ok
 POST   /v1/webhooks/{provider}                         403 403 403 403 403 403 403 403 403 403

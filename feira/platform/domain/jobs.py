@@ -106,6 +106,12 @@ class RefundPayment(Job, frozen=True, kw_only=True, tag="payments.refund"):
     refund: RefundId
 
 
+class NotifyRefund(Job, frozen=True, kw_only=True, tag="notifications.refund"):
+    """Tell the buyer that money goes back to them."""
+
+    refund: RefundId
+
+
 class HandleWebhook(Job, frozen=True, kw_only=True, tag="payments.handle_webhook"):
     """Apply a stored provider event by fetching the object it speaks of."""
 

@@ -11,6 +11,7 @@ from feira.platform.domain.ids import (
     OfferId,
     OrderGroupId,
     OrderId,
+    RefundId,
     ReportId,
     ShipmentId,
     ShopId,
@@ -84,6 +85,19 @@ class OfferNotice(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     group: OrderGroupId | None
 
 
+class RefundNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="refund.promised"
+):
+    """To the buyer: the shop, or the market's support, gives money back."""
+
+    order: OrderId
+    number: int
+    refund: RefundId
+    shop_name: str
+    amount_minor: int
+    currency: str
+
+
 class ReportDecidedNotice(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="report.decided"
 ):
@@ -108,6 +122,7 @@ Notice = (
     | OrderShippedNotice
     | UnreadMessagesNotice
     | OfferNotice
+    | RefundNotice
     | ReportDecidedNotice
     | PostingLimitedNotice
 )

@@ -12,7 +12,8 @@ from feira.platform.domain.errors import Rejected, Unavailable
 from feira.platform.domain.ids import OrderGroupId, PaymentId, RefundId
 from feira.platform.domain.payments_events import RefundFailed
 from feira.platform.domain.postings_orders import OrderShare
-from feira.platform.domain.topics import OPS
+from feira.platform.domain.refund_events import RefundRefused, RefundSucceeded
+from feira.platform.domain.topics import OPS, order_topic
 from feira.platform.gateways.payments.objects import Intent, ProviderRefund
 from feira.services.orders import orders as order_service
 from feira.services.payments.postings import (
@@ -20,7 +21,7 @@ from feira.services.payments.postings import (
     post_refund_failed,
     post_refund_succeeded,
 )
-from feira.services.payments.refunds import load_refund, request_refund
+from feira.services.payments.refunds import load_refund, request_refund, show_refund
 from feira.services.payments.rows import (
     SQL,
     LockedPayment,
@@ -103,6 +104,9 @@ async def apply_refund(tx: Tx, refund_id: RefundId, answer: ProviderRefund) -> N
             await post_refund_succeeded(tx, refund)
             sums = await sum_refunds(tx, refund.payment_id, refund.order_id)
             await order_service.mark_refunded(tx, refund.order_id, sums.succeeded_of_order_minor)
+            shown = await show_refund(tx.con, refund.order_id, refund.id)
+            if shown.cause != "order":
+                tx.emit(order_topic(refund.order_id), RefundSucceeded(refund=shown))
         case "failed":
             await _fail_refund(tx, refund, "the provider could not return the money")
 
@@ -175,6 +179,8 @@ async def _lock_refund(tx: Tx, refund_id: RefundId) -> RefundRow:
 async def _fail_refund(tx: Tx, refund: RefundRow, reason: str) -> None:
     await tx.con.execute(SQL["finish_refund"], refund.id, "failed")
     await post_refund_failed(tx, refund)
+    shown = await show_refund(tx.con, refund.order_id, refund.id)
+    tx.emit(order_topic(refund.order_id), RefundRefused(refund=shown))
     tx.emit(
         OPS,
         RefundFailed(

@@ -9,6 +9,7 @@ import msgspec
 from feira.platform.domain.errors import NotFound
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, RefundId, ShopId
 from feira.platform.domain.postings_orders import OrderShare
+from feira.platform.domain.refunds import RefundState
 from feira.platform.domain.shop_funds import Sale
 from feira.sql.database import Tx
 from feira.sql.loader import fetch_all, fetch_one, load_queries
@@ -16,7 +17,6 @@ from feira.sql.loader import fetch_all, fetch_one, load_queries
 SQL: Final = load_queries("payments")
 
 PaymentState = Literal["created", "pending", "failed", "captured", "canceled"]
-RefundState = Literal["requested", "succeeded", "failed"]
 
 
 class LockedPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,7 @@ class OrderForMoney(msgspec.Struct, frozen=True, kw_only=True):
     total_minor: int
     commission_minor: int
     status: str
+    payment_status: str
 
     @property
     def sale(self) -> Sale:

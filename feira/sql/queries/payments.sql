@@ -33,7 +33,9 @@ SELECT id AS order_id, total_minor FROM orders WHERE group_id = $1::uuid ORDER B
 
 -- name: lock_order
 -- An order is locked before its payment.
-SELECT o.id AS order_id, o.group_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status::text AS status
+SELECT
+    o.id AS order_id, o.group_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status::text AS status,
+    o.payment_status::text AS payment_status
 FROM orders AS o WHERE o.id = $1::uuid FOR UPDATE;
 
 -- name: lock_payment
@@ -69,11 +71,6 @@ SELECT
     coalesce(sum(amount_minor) FILTER (WHERE order_id = $2::uuid AND state = 'succeeded'), 0)::bigint AS succeeded_of_order_minor,
     coalesce(sum(amount_minor), 0)::bigint AS of_payment_minor
 FROM refunds WHERE payment_id = $1::uuid AND state <> 'failed';
-
--- name: insert_refund
--- Promise money back.
-INSERT INTO refunds (payment_id, order_id, amount_minor, reason) VALUES ($1::uuid, $2::uuid, $3::bigint, $4::text)
-RETURNING id;
 
 -- name: read_refund
 -- A refund with what the provider has to be told.

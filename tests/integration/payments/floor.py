@@ -61,17 +61,33 @@ class Floor:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.market.config.port}"
 
-    async def purchase(self, *, price_minor: int = 10_000, currency: str = "EUR") -> Purchase:
+    async def purchase(
+        self,
+        *,
+        price_minor: int = 10_000,
+        currency: str = "EUR",
+        quantity: int = 1,
+        shop: Shop | None = None,
+    ) -> Purchase:
         """An order that waits for its money, known to the provider."""
         stage = self.stage
-        buyer, shop = await stage.buyer(), await stage.shop(currency=currency)
+        buyer, shop = await stage.buyer(), shop or await stage.shop(currency=currency)
         variant = await stage.variant(shop, price_minor=price_minor)
-        made, orders = await stage.buy(buyer, variant)
+        made, orders = await stage.buy(buyer, variant, quantity=quantity)
         await ensure_intent(self.market, made.payment_id)
         return Purchase(buyer=buyer, shop=shop, order=orders[0], payment=made.payment_id, made=made)
 
-    async def paid(self, *, price_minor: int = 10_000, currency: str = "EUR") -> Purchase:
-        bought = await self.purchase(price_minor=price_minor, currency=currency)
+    async def paid(
+        self,
+        *,
+        price_minor: int = 10_000,
+        currency: str = "EUR",
+        quantity: int = 1,
+        shop: Shop | None = None,
+    ) -> Purchase:
+        bought = await self.purchase(
+            price_minor=price_minor, currency=currency, quantity=quantity, shop=shop
+        )
         await self.confirm(bought.payment)
         await self.settled(bought.payment, "captured")
         return bought
