@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "check every connection and say what is wrong",
     "market-day": "play a busy market and check that nothing was lost or doubled",
     "actors": "show the busiest actors of running servers, live",
+    "ledger": "check every rule of the money",
     "config": "print every setting, its meaning and where its value comes from",
 }
 _EXIT_USAGE = 2

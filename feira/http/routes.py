@@ -11,6 +11,7 @@ from feira.http import (
     carts,
     conversations,
     jobs,
+    ledger,
     media,
     messages,
     notifications,
@@ -47,4 +48,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *notifications.ENDPOINTS,
     *jobs.ENDPOINTS,
     *actors.ENDPOINTS,
+    *ledger.ENDPOINTS,
 )

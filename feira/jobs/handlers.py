@@ -7,6 +7,7 @@ from typing import Final
 from feira.jobs import (
     deals,
     housekeeping,
+    ledger,
     messaging,
     moderation,
     notifications,
@@ -21,6 +22,7 @@ from feira.jobs.run import Handlers
 _ROOMS: Final[tuple[Handlers, ...]] = (
     deals.HANDLERS,
     housekeeping.HANDLERS,
+    ledger.HANDLERS,
     messaging.HANDLERS,
     moderation.HANDLERS,
     notifications.HANDLERS,

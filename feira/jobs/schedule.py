@@ -19,11 +19,13 @@ from feira.jobs.metrics import FIRED
 from feira.jobs.supervision import pause
 from feira.platform.domain.jobs import (
     AcceptDeliveredOrders,
+    CheckLedger,
     ExpireOffers,
     ExpireUnpaidOrders,
     Job,
     Purge,
     ReleaseExpiredReservations,
+    RollUpLedger,
     SweepAttachments,
 )
 from feira.platform.runtime.failpoints import failpoint
@@ -57,6 +59,8 @@ SCHEDULES: Final = (
     Schedule(name="orders.expire_unpaid", every_s=5, job=lambda _: ExpireUnpaidOrders()),
     Schedule(name="orders.accept_delivered", every_s=30, job=lambda _: AcceptDeliveredOrders()),
     Schedule(name="deals.expire_offers", every_s=5, job=lambda _: ExpireOffers()),
+    Schedule(name="ledger.roll_up", every_s=60, job=lambda _: RollUpLedger()),
+    Schedule(name="ledger.check", every_s=86_400, job=lambda _: CheckLedger()),
     Schedule(name="messaging.sweep_attachments", every_s=600, job=lambda _: SweepAttachments()),
     Schedule(name="jobs.purge", every_s=3600, job=lambda _: Purge()),
 )

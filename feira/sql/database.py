@@ -24,7 +24,7 @@ from feira.platform.domain.topics import Topic
 from feira.sql.jobs import JobRow
 from feira.sql.loader import Connection
 from feira.sql.migrate import APP_ROLE
-from feira.sql.pulse import Pulse
+from feira.sql.pulse import Pulse, asking
 from feira.sql.topics import append_events_and_jobs
 
 T = TypeVar("T")
@@ -221,6 +221,19 @@ def _unavailable() -> Unavailable:
         "The database cannot be reached right now; nothing is lost, please try again.",
         retry_after_s=2,
     )
+
+
+@asynccontextmanager
+async def open_quiet_database(dsn: str) -> AsyncGenerator[Database]:
+    """For commands: a commit rings no bell, so that watchers and workers learn of it at their next look."""
+    pool = await open_pool(dsn, size_min=1, size_max=2)
+    database = Database(
+        pool, on_events=lambda _: None, on_jobs=lambda: None, pulse=Pulse(asking(dsn))
+    )
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def open_pool(dsn: str, *, size_min: int, size_max: int) -> asyncpg.Pool[asyncpg.Record]:

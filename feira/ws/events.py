@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feira.platform.domain.job_events import JobDied, JobRequeued
+from feira.platform.domain.ledger_events import LedgerCheckFailed
 from feira.platform.domain.messaging_events import (
     BlockChanged,
     ConversationLeft,
@@ -97,6 +98,7 @@ AnyEvent = (
     | ReportDecided
     | RefundFailed
     | CommissionChanged
+    | LedgerCheckFailed
     | JobDied
     | JobRequeued
 )

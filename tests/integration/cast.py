@@ -46,6 +46,7 @@ from feira.services.users.sessions import open_session
 from feira.services.users.shop_profiles import ApplyForShop, apply_for_shop
 from feira.services.users.shops import decide, record_account
 from feira.sql.database import Tx
+from tests.integration.cast_ledger import ledger_ids
 from tests.integration.orders.memory_gateway import MemoryGateway
 from tests.integration.orders.stage import Buyer, Stage
 
@@ -259,6 +260,8 @@ async def assemble(market: Market) -> Cast:
     cast.ids["offer"] = await cast.fresh("offer")
     cast.ids["message"] = await cast.fresh("message")
     cast.ids["report"] = await cast.fresh("report")
+    finance = people["finance"].principal
+    cast.ids |= await market.database.transact(lambda tx: ledger_ids(tx, finance))
     cast.ids["user"] = str(people["staff"].user)
     # Not yet a member.
     cast.ids["member"] = str(people["support"].user)

@@ -125,6 +125,10 @@ GET    /v1/admin/jobs                                  401 403 403 403 403 403 4
 GET    /v1/admin/jobs/dead                             401 403 403 403 403 403 403 ok  ok  ok
 POST   /v1/admin/jobs/{job}/requeue                    401 403 403 403 403 403 403 403 403 ok
 GET    /v1/operations/actors                           401 403 403 403 403 403 403 ok  ok  ok
+GET    /v1/operations/ledger/balances                  401 403 403 403 403 403 403 403 ok  ok
+POST   /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/operations/ledger/checks/{check}            401 403 403 403 403 403 403 403 ok  ok
 POST   /v1/conversations/{conversation}/support-request    401 404 ok  404 ok  ok  404 404 404 404
 POST   /v1/reports                                     401 404 ok  404 ok  ok  404 404 404 404
 GET    /v1/reports                                     401 ok  ok  ok  ok  ok  ok  ok  ok  ok

@@ -6,6 +6,7 @@ A job is a row written in the transaction that causes it. Its handler must be sa
 from __future__ import annotations
 
 from typing import ClassVar, Final
+from uuid import UUID
 
 import msgspec
 
@@ -167,6 +168,18 @@ class SweepAttachments(Job, frozen=True, kw_only=True, tag="messaging.sweep_atta
     """Delete files that were uploaded and never sent."""
 
     timeout_s: ClassVar[float] = 300.0
+
+
+class CheckLedger(Job, frozen=True, kw_only=True, tag="ledger.check"):
+    """Ask whether every rule of the money holds: for `check`, which somebody asked for, or for the night's."""
+
+    attempts_max: ClassVar[int] = 4
+    timeout_s: ClassVar[float] = 1800.0
+    check: UUID | None = None
+
+
+class RollUpLedger(Job, frozen=True, kw_only=True, tag="ledger.roll_up"):
+    """Add up what became final of the market's own accounts."""
 
 
 class Purge(Job, frozen=True, kw_only=True, tag="jobs.purge"):
