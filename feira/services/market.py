@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from feira.platform.gateways.mail.port import MailSender
 from feira.platform.gateways.payments.port import PaymentGateway
 from feira.platform.gateways.search.port import SearchEngine
+from feira.platform.gateways.shipping.port import CarrierRates
 from feira.platform.gateways.storage.port import ObjectStore
+from feira.platform.gateways.tax.port import TaxService
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.tokens import AccessTokens
 from feira.sql.database import Database
@@ -24,3 +26,6 @@ class Market:
     storage: ObjectStore
     search: SearchEngine
     mail: MailSender
+    # Without one, the shops' own tables and the market's table of rates decide.
+    carriers: CarrierRates | None = None
+    tax_service: TaxService | None = None

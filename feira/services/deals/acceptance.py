@@ -8,7 +8,9 @@ from feira.platform.runtime.config import Config
 from feira.services.deals.access import Party
 from feira.services.deals.goods import address_needed, require_goods
 from feira.services.deals.rows import SQL, OfferRow
-from feira.services.orders.placement import Placed, PricedItem, Terms, place, price_items
+from feira.services.orders.checkout import place_of
+from feira.services.orders.placement import Placed, Terms, place
+from feira.services.orders.pricing import PricedItem, price_agreed
 from feira.services.orders.views import ShippingAddress
 from feira.services.payments.payments import INTENT_BY_JOB
 from feira.sql.database import Tx
@@ -52,7 +54,7 @@ async def place_order(
         # Sockets and sellers are answered without waiting for the payment provider.
         intent_after=INTENT_BY_JOB,
     )
-    price = await price_items(tx.con, [item])
+    price = await price_agreed(tx.con, item, place_of(address), tx.now)
     try:
         return await place(tx, terms, [item], price)
     except Rejected as rejected:

@@ -9,19 +9,31 @@ import msgspec
 from msgspec import Meta
 
 from feira.platform.domain.checkout import GroupPrice
-from feira.platform.domain.errors import Conflict, NotFound, Rejected
-from feira.platform.domain.ids import AddressId, OrderGroupId, PaymentId, VariantId
+from feira.platform.domain.errors import Conflict, InvalidInput, NotFound, Rejected
+from feira.platform.domain.ids import AddressId, OrderGroupId, PaymentId, ShopId, VariantId
 from feira.platform.domain.money import format_money
 from feira.platform.domain.permissions import Principal, require
+from feira.platform.domain.promotions import PromotionCode
+from feira.platform.domain.shipping import Destination
 from feira.platform.runtime.config import Config
 from feira.services.orders.carts import (
-    OwnLineRow,
+    LINES_MAX,
+    CartLineRow,
     load_variants,
     lock_user_lines,
     merge_guest_cart,
     take_out,
 )
-from feira.services.orders.placement import PricedItem, Terms, place, price_items
+from feira.services.orders.outside import Said
+from feira.services.orders.placement import Terms, place
+from feira.services.orders.pricing import (
+    CODES_MAX,
+    NOTHING_SAID,
+    PricedBasket,
+    PricedItem,
+    Wishes,
+    price_basket,
+)
 from feira.services.orders.rows import SQL
 from feira.services.orders.views import ShippingAddress
 from feira.services.products.catalogue import SellableVariant
@@ -29,15 +41,29 @@ from feira.sql.database import Tx
 from feira.sql.loader import fetch_one
 
 
+class ShippingChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one shop shall send its part: the `method_id` of one of the methods that the quote names."""
+
+    shop_id: ShopId
+    method_id: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+Codes = Annotated[list[PromotionCode], Meta(max_length=CODES_MAX)]
+ShippingChoices = Annotated[list[ShippingChoice], Meta(max_length=LINES_MAX)]
+
+
 class CheckOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Buy what is in the cart. `currency` picks the lines of one where the cart holds several.
 
-    `expected_total_minor` is what the buyer agreed to pay: the cart's total of that currency.
+    `expected_total_minor` is what the buyer agreed to pay: the `total_minor` of a quote with the same codes and
+    choices. A shop that `shipping` leaves out sends by its cheapest method.
     """
 
     address_id: AddressId
     expected_total_minor: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    codes: Codes = []
+    shipping: ShippingChoices = []
 
 
 class CheckedOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +73,8 @@ class CheckedOut(msgspec.Struct, frozen=True, kw_only=True):
     payment_id: PaymentId
 
 
-class _Item(PricedItem, frozen=True, kw_only=True):
-    """A line of the cart at today's price."""
+class CartItem(PricedItem, frozen=True, kw_only=True):
+    """A line of the cart at today's price, and what the buyer saw."""
 
     seen_price_minor: int
 
@@ -60,15 +86,20 @@ async def check_out(
     wanted: CheckOut,
     *,
     guest_token: str | None = None,
+    said: Said = NOTHING_SAID,
 ) -> CheckedOut:
     """Turn the caller's cart into orders that wait for their money, all or nothing.
+
+    `said` is what services outside answered about this cart before.
 
     Raises:
         NotAllowed: `auth.email_unverified`.
         NotFound: `address.not_found`.
         Rejected: `checkout.empty_cart`, `checkout.mixed_currencies`, `checkout.not_sellable`,
-            `checkout.nothing_to_pay`, `stock.insufficient`; `details` name the lines.
-        Conflict: `checkout.price_changed`, `checkout.total_changed`; `details` give the present total.
+            `checkout.nothing_to_pay`, `checkout.shipping_unavailable`, `stock.insufficient`; `details` name the
+            lines or shops.
+        Conflict: `checkout.price_changed`, `checkout.total_changed`; `details` give the present total and what
+            became of the codes. `checkout.promotion_used_up`, `checkout.cart_changed`.
     """
     require("order.place", principal)
     if guest_token is not None:
@@ -84,9 +115,25 @@ async def check_out(
         )
     # Two checkouts of one cart take turns: the second finds it empty.
     lines = await lock_user_lines(tx, principal.user_id)
-    items = _choose(lines, await load_variants(tx.con, [line.variant_id for line in lines]), wanted)
-    price = await price_items(tx.con, items)
-    _require_agreed(items, price, wanted)
+    items = choose_items(
+        lines, await load_variants(tx.con, [line.variant_id for line in lines]), wanted.currency
+    )
+    wishes = Wishes(
+        destination=place_of(address),
+        codes=tuple(wanted.codes),
+        methods=chosen_methods(wanted.shipping),
+        buyer_id=principal.user_id,
+    )
+    priced = await price_basket(tx.con, items, wishes, now=tx.now, said=said)
+    if said.is_open:
+        raise Conflict(
+            "checkout.cart_changed",
+            "The cart changed while it was being checked out; look at it again.",
+            retry_after_s=1,
+        )
+    price = priced.price
+    _require_sendable(price)
+    _require_agreed(items, priced, wanted)
     terms = Terms(
         buyer_id=principal.user_id,
         address=address,
@@ -99,14 +146,42 @@ async def check_out(
     return CheckedOut(group_id=placed.group_id, payment_id=placed.payment_id)
 
 
-def _choose(
-    lines: Sequence[OwnLineRow],
+def place_of(address: ShippingAddress) -> Destination:
+    """An address as far as prices depend on it."""
+    return Destination(
+        country=address.country, region=address.region, postal_code=address.postal_code
+    )
+
+
+def chosen_methods(choices: Sequence[ShippingChoice]) -> dict[ShopId, str]:
+    """The buyer's choices by shop.
+
+    Raises:
+        InvalidInput: `checkout.shipping_chosen_twice`.
+    """
+    methods = {choice.shop_id: choice.method_id for choice in choices}
+    if len(methods) < len(choices):
+        raise InvalidInput(
+            "checkout.shipping_chosen_twice",
+            "Choose one way of sending for each shop.",
+            field="$.shipping",
+        )
+    return methods
+
+
+def choose_items(
+    lines: Sequence[CartLineRow],
     variants: Mapping[VariantId, SellableVariant],
-    wanted: CheckOut,
-) -> list[_Item]:
+    currency: str | None,
+) -> list[CartItem]:
+    """Pick the lines of one currency, at today's prices.
+
+    Raises:
+        Rejected: `checkout.empty_cart`, `checkout.mixed_currencies`, `checkout.not_sellable`.
+    """
     items = [_item(line, variants[line.variant_id]) for line in lines]
-    if wanted.currency is not None:
-        items = [item for item in items if item.variant.currency == wanted.currency]
+    if currency is not None:
+        items = [item for item in items if item.variant.currency == currency]
     if not items:
         raise Rejected(
             "checkout.empty_cart", "There is nothing to buy in the cart; add an item first."
@@ -135,8 +210,8 @@ def _choose(
     return items
 
 
-def _item(line: OwnLineRow, variant: SellableVariant) -> _Item:
-    return _Item(
+def _item(line: CartLineRow, variant: SellableVariant) -> CartItem:
+    return CartItem(
         variant=variant,
         quantity=line.quantity,
         unit_price_minor=variant.price_minor,
@@ -144,7 +219,23 @@ def _item(line: OwnLineRow, variant: SellableVariant) -> _Item:
     )
 
 
-def _require_agreed(items: Sequence[_Item], price: GroupPrice, wanted: CheckOut) -> None:
+def _require_sendable(price: GroupPrice) -> None:
+    stuck = [order for order in price.orders if order.shipping_problem is not None]
+    if stuck:
+        raise Rejected(
+            "checkout.shipping_unavailable",
+            "Not everything can be sent there that way; choose another way of sending, or another address.",
+            field="$.shipping",
+            details={
+                "shops": [
+                    {"shop_id": order.shop_id, "problem": order.shipping_problem} for order in stuck
+                ]
+            },
+        )
+
+
+def _require_agreed(items: Sequence[CartItem], priced: PricedBasket, wanted: CheckOut) -> None:
+    price = priced.price
     if price.total_minor == 0:
         raise Rejected("checkout.nothing_to_pay", "There is nothing to pay for these items.")
     if price.total_minor == wanted.expected_total_minor:
@@ -159,6 +250,7 @@ def _require_agreed(items: Sequence[_Item], price: GroupPrice, wanted: CheckOut)
         details={
             "total_minor": price.total_minor,
             "currency": currency,
+            "codes": [msgspec.to_builtins(code) for code in priced.codes],
             "lines": [
                 {
                     "variant_id": item.variant.variant_id,

@@ -10,27 +10,20 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from feira.platform.domain.checkout import BasketLine, GroupPrice, OrderPrice, price_group
+from feira.platform.domain.checkout import GroupPrice, OrderPrice
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, UserId, VariantId
 from feira.platform.domain.order_events import OrderCreated
 from feira.platform.domain.order_state import ActorRole, Deadline
 from feira.platform.domain.topics import order_topic
+from feira.services.orders.pricing import PricedItem
+from feira.services.orders.promotion_uses import use_promotions
 from feira.services.orders.rows import SQL
 from feira.services.orders.views import ShippingAddress
-from feira.services.payments.commission import platform_basis_points
 from feira.services.payments.payments import INTENT_BY_REQUEST, open_payment
 from feira.services.products.catalogue import SellableVariant
 from feira.services.products.stock import Hold, reserve
 from feira.sql.database import Tx
-from feira.sql.loader import Connection, fetch_one
-
-
-class PricedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """So many units of a variant, at the price that buyer and shop agreed on."""
-
-    variant: SellableVariant
-    quantity: int
-    unit_price_minor: int
+from feira.sql.loader import fetch_one
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,24 +52,11 @@ class _OpenedGroup(msgspec.Struct, frozen=True, kw_only=True):
     order_ids: list[OrderId]
 
 
-async def price_items(con: Connection, items: Sequence[PricedItem]) -> GroupPrice:
-    """Price items of one currency at the market's present commission."""
-    basket = [
-        BasketLine(
-            variant_id=item.variant.variant_id,
-            shop_id=item.variant.shop_id,
-            quantity=item.quantity,
-            unit_price_minor=item.unit_price_minor,
-        )
-        for item in items
-    ]
-    return price_group(basket, commission_basis_points=await platform_basis_points(con))
-
-
 async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupPrice) -> Placed:
-    """Open the group at `price` (what `price_items` made of the items), all or nothing.
+    """Open the group at the price that was made of the items, all or nothing.
 
     Raises:
+        Conflict: `checkout.promotion_used_up`.
         Rejected: `stock.insufficient`.
     """
     currency = items[0].variant.currency
@@ -104,6 +84,7 @@ async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupP
     payment_id = await open_payment(
         tx, opened.group_id, price.total_minor, currency, intent_after=terms.intent_after
     )
+    await use_promotions(tx, opened.group_id, terms.buyer_id, placed)
     holds = [
         Hold(order_id=order_id, variant_id=line.variant_id, quantity=line.quantity)
         for order_id, order in placed
@@ -128,6 +109,12 @@ def _order_columns(orders: Sequence[OrderPrice]) -> tuple[list[object], ...]:
         [order.discount_minor for order in orders],
         [order.total_minor for order in orders],
         [order.commission_minor for order in orders],
+        [order.subsidy_minor for order in orders],
+        [order.tax_included_minor for order in orders],
+        [order.shipping_tax.name for order in orders],
+        [order.shipping_tax.basis_points for order in orders],
+        [order.shipping_tax.tax_minor for order in orders],
+        [order.method for order in orders],
     )
 
 
@@ -152,6 +139,11 @@ def _line_columns(
         [line.total_minor for _, line, _, _ in lines],
         [line.commission_basis_points for _, line, _, _ in lines],
         [line.commission_minor for _, line, _, _ in lines],
+        [line.discount_minor for _, line, _, _ in lines],
+        [line.subsidy_minor for _, line, _, _ in lines],
+        [line.tax.name for _, line, _, _ in lines],
+        [line.tax.basis_points for _, line, _, _ in lines],
+        [line.tax.tax_minor for _, line, _, _ in lines],
         [position for _, _, _, position in lines],
     )
 

@@ -10,6 +10,7 @@ from feira.platform.domain.order_commands import Refund, Ship
 from feira.platform.domain.order_events import Shipment
 from feira.platform.domain.order_state import StockMove
 from feira.services.orders.announcements import Move, announce
+from feira.services.orders.promotion_uses import release_promotions
 from feira.services.orders.rows import SQL
 from feira.services.payments.postings import post_completed
 from feira.services.payments.refunds import request_refund
@@ -20,9 +21,9 @@ from feira.sql.database import Tx
 async def apply(tx: Tx, moves: Sequence[Move]) -> None:
     """Carry out decisions about distinct orders that this transaction has locked.
 
-    Selling comes first, since it alone can fail; refunds come before stock that goes back (payment before
-    SKU), and completion last (the ledger). Stock moves for all orders at once, so that SKUs are locked in
-    one order.
+    Selling comes first, since it alone can fail; refunds come before promotions and stock that go back
+    (payment, promotion, SKU), and completion last (the ledger). Stock moves for all orders at once, so that SKUs
+    are locked in one order.
 
     Raises:
         Rejected: `stock.hold_lost`: the stock of a paid order is gone; nothing was changed.
@@ -35,6 +36,7 @@ async def apply(tx: Tx, moves: Sequence[Move]) -> None:
     for move in moves:
         if move.decision.refund_minor and move.decision.stock == "restock":
             await request_refund(tx, move.order.row.id, move.decision.refund_minor, move.reason)
+    await _release_promotions(tx, moves)
     await _give_stock_back(tx, moves)
     for move in moves:
         if move.decision.fact == "completed":
@@ -97,6 +99,17 @@ async def _insert_shipment(tx: Tx, move: Move, command: Ship) -> Shipment:
         delivered_at=None,
         lines=list(parcel),
     )
+
+
+async def _release_promotions(tx: Tx, moves: Sequence[Move]) -> None:
+    closed = {
+        move.order.row.group_id
+        for move in moves
+        if move.decision.status in {"cancelled", "expired"}
+        and move.decision.status != move.order.state.status
+    }
+    if closed:
+        await release_promotions(tx, sorted(closed))
 
 
 async def _give_stock_back(tx: Tx, moves: Sequence[Move]) -> None:

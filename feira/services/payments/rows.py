@@ -42,6 +42,7 @@ class OrderForMoney(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     total_minor: int
     commission_minor: int
+    subsidy_minor: int
     status: str
     payment_status: str
 
@@ -53,6 +54,7 @@ class OrderForMoney(msgspec.Struct, frozen=True, kw_only=True):
             currency=self.currency,
             total_minor=self.total_minor,
             commission_minor=self.commission_minor,
+            subsidy_minor=self.subsidy_minor,
         )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from feira.platform.domain.errors import InvalidInput, NotFound
-from feira.platform.domain.ids import ProductId, ShopId, VariantId
+from feira.platform.domain.ids import CategoryId, ProductId, ShopId, VariantId
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.products import ProductStatus
 from feira.services.products.access import may_read_drafts, require_shop
@@ -29,6 +29,8 @@ class SellableVariant(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     price_minor: int
     currency: str
+    category_id: CategoryId | None
+    weight_g: int
     available: int
     sellable: bool
 
@@ -43,6 +45,8 @@ class _SellableRow(msgspec.Struct, frozen=True, kw_only=True):
     options: msgspec.Raw
     price_minor: int
     currency: str
+    category_id: CategoryId | None
+    weight_g: int
     available: int
     sellable: bool
 
@@ -67,6 +71,8 @@ async def load_sellable(con: Connection, variant_ids: Sequence[VariantId]) -> li
             options=decode_options(row.options),
             price_minor=row.price_minor,
             currency=row.currency,
+            category_id=row.category_id,
+            weight_g=row.weight_g,
             available=row.available,
             sellable=row.sellable,
         )

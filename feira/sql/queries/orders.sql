@@ -9,16 +9,21 @@ WITH opened AS (
 placed AS (
     INSERT INTO orders (
         group_id, buyer_id, shop_id, currency, items_minor, shipping_minor, tax_minor, discount_minor, total_minor,
-        commission_minor, auto_accept_s
+        commission_minor, auto_accept_s, subsidy_minor, tax_included_minor, shipping_tax_name, shipping_tax_basis_points,
+        shipping_tax_minor, shipping_method
     )
     SELECT
         opened.id, $1::uuid, part.shop_id, $2::text, part.items_minor, part.shipping_minor, part.tax_minor,
-        part.discount_minor, part.total_minor, part.commission_minor, $6::int
+        part.discount_minor, part.total_minor, part.commission_minor, $6::int, part.subsidy_minor,
+        part.tax_included_minor, part.shipping_tax_name, part.shipping_tax_basis_points, part.shipping_tax_minor,
+        part.shipping_method
     FROM opened
     CROSS JOIN unnest(
-        $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]
+        $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+        $14::bigint[], $15::bigint[], $16::text[], $17::int[], $18::bigint[], $19::jsonb[]
     ) WITH ORDINALITY AS part (
-        shop_id, items_minor, shipping_minor, tax_minor, discount_minor, total_minor, commission_minor, place
+        shop_id, items_minor, shipping_minor, tax_minor, discount_minor, total_minor, commission_minor, subsidy_minor,
+        tax_included_minor, shipping_tax_name, shipping_tax_basis_points, shipping_tax_minor, shipping_method, place
     )
     ORDER BY part.place
     RETURNING id, shop_id
@@ -27,17 +32,21 @@ placed AS (
 frozen AS (
     INSERT INTO order_lines (
         order_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
-        commission_basis_points, commission_minor, position
+        commission_basis_points, commission_minor, discount_minor, subsidy_minor, tax_name, tax_basis_points, tax_minor,
+        position
     )
     SELECT
         placed.id, line.variant_id, line.product_id, line.title, line.sku, line.options, line.quantity,
-        line.unit_price_minor, line.total_minor, line.commission_basis_points, line.commission_minor, line.position
+        line.unit_price_minor, line.total_minor, line.commission_basis_points, line.commission_minor,
+        line.discount_minor, line.subsidy_minor, line.tax_name, line.tax_basis_points, line.tax_minor, line.position
     FROM unnest(
-        $14::uuid[], $15::uuid[], $16::uuid[], $17::text[], $18::text[], $19::jsonb[], $20::int[], $21::bigint[],
-        $22::bigint[], $23::int[], $24::bigint[], $25::int[]
+        $20::uuid[], $21::uuid[], $22::uuid[], $23::text[], $24::text[], $25::jsonb[], $26::int[], $27::bigint[],
+        $28::bigint[], $29::int[], $30::bigint[], $31::bigint[], $32::bigint[], $33::text[], $34::int[], $35::bigint[],
+        $36::int[]
     ) AS line (
         shop_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
-        commission_basis_points, commission_minor, position
+        commission_basis_points, commission_minor, discount_minor, subsidy_minor, tax_name, tax_basis_points, tax_minor,
+        position
     )
     INNER JOIN placed ON placed.shop_id = line.shop_id
 ),

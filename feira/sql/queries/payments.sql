@@ -34,8 +34,8 @@ SELECT id AS order_id, total_minor FROM orders WHERE group_id = $1::uuid ORDER B
 -- name: lock_order
 -- An order is locked before its payment.
 SELECT
-    o.id AS order_id, o.group_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status::text AS status,
-    o.payment_status::text AS payment_status
+    o.id AS order_id, o.group_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.subsidy_minor,
+    o.status::text AS status, o.payment_status::text AS payment_status
 FROM orders AS o WHERE o.id = $1::uuid FOR UPDATE;
 
 -- name: lock_payment

@@ -174,7 +174,7 @@ ORDER BY id DESC LIMIT $3::int;
 -- name: read_sellable
 -- What carts and checkouts know of variants. Behind a sub-select their number is no reason to plan this anew each time.
 SELECT v.id AS variant_id, p.id AS product_id, p.shop_id, s.name AS shop_name, p.title, v.sku, v.options, v.price_minor,
-    p.currency, st.on_hand - st.reserved AS available,
+    p.currency, p.category_id, v.weight_g, st.on_hand - st.reserved AS available,
     v.active AND p.status = 'published' AND s.status = 'approved' AS sellable
 FROM variants v
 JOIN products p ON p.id = v.product_id

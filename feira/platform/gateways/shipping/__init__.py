@@ -1,0 +1,1 @@
+"""Carriers: what they would charge for a parcel."""

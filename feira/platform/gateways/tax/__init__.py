@@ -1,0 +1,1 @@
+"""Tax services: what is to be charged where."""
