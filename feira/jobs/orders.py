@@ -1,12 +1,13 @@
-"""Deadlines of orders: unpaid ones expire, delivered ones are accepted."""
+"""Deadlines of orders: unpaid ones expire, late ones are cancelled, delivered ones accepted, and so on."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from feira.jobs.run import Handlers, JobRun, until_none_is_left
-from feira.platform.domain.jobs import AcceptDeliveredOrders, ExpireUnpaidOrders
-from feira.services.orders.deadlines import accept_delivered, expire_unpaid
+from feira.platform.domain.jobs import ExpireUnpaidOrders, FireOrderDeadlines
+from feira.services.orders.deadlines import AFTER_PAYMENT, expire_unpaid, fire
 
 
 async def handle_expire_unpaid(run: JobRun, _: ExpireUnpaidOrders) -> None:
@@ -14,11 +15,12 @@ async def handle_expire_unpaid(run: JobRun, _: ExpireUnpaidOrders) -> None:
     await until_none_is_left(run, expire_unpaid)
 
 
-async def handle_accept_delivered(run: JobRun, _: AcceptDeliveredOrders) -> None:
-    await until_none_is_left(run, accept_delivered)
+async def handle_fire_deadlines(run: JobRun, _: FireOrderDeadlines) -> None:
+    for kind in AFTER_PAYMENT:
+        await until_none_is_left(run, partial(fire, kind=kind))
 
 
 HANDLERS: Final[Handlers] = {
     ExpireUnpaidOrders: handle_expire_unpaid,
-    AcceptDeliveredOrders: handle_accept_delivered,
+    FireOrderDeadlines: handle_fire_deadlines,
 }

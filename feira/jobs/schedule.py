@@ -18,10 +18,10 @@ import structlog
 from feira.jobs.metrics import FIRED
 from feira.jobs.supervision import pause
 from feira.platform.domain.jobs import (
-    AcceptDeliveredOrders,
     CheckLedger,
     ExpireOffers,
     ExpireUnpaidOrders,
+    FireOrderDeadlines,
     Job,
     Purge,
     ReleaseExpiredReservations,
@@ -57,7 +57,7 @@ SCHEDULES: Final = (
         job=lambda _: ReleaseExpiredReservations(),
     ),
     Schedule(name="orders.expire_unpaid", every_s=5, job=lambda _: ExpireUnpaidOrders()),
-    Schedule(name="orders.accept_delivered", every_s=30, job=lambda _: AcceptDeliveredOrders()),
+    Schedule(name="orders.fire_deadlines", every_s=5, job=lambda _: FireOrderDeadlines()),
     Schedule(name="deals.expire_offers", every_s=5, job=lambda _: ExpireOffers()),
     Schedule(name="ledger.roll_up", every_s=60, job=lambda _: RollUpLedger()),
     Schedule(name="ledger.check", every_s=86_400, job=lambda _: CheckLedger()),

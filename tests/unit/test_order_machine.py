@@ -15,17 +15,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from feira.platform.domain.ids import OrderLineId
 from feira.platform.domain.order_commands import (
     Accept,
-    AutoComplete,
     Cancel,
     Complete,
     Decline,
     Deliver,
-    Expire,
     LineQuantity,
     OrderCommand,
     Pay,
     Refund,
     Ship,
+    TimeUp,
     Trigger,
 )
 from feira.platform.domain.order_rejections import Rejection
@@ -38,7 +37,7 @@ from feira.platform.domain.order_state import (
     OrderStatus,
     StockMove,
 )
-from feira.platform.domain.orders import ACTORS, allowed_actions, decide
+from feira.platform.domain.orders import allowed_actions, decide
 
 Step = tuple[OrderCommand | Trigger, ActorRole]
 Steps = tuple[Step, ...]
@@ -155,11 +154,11 @@ def test_delivery_starts_the_auto_accept_deadline_that_was_frozen_at_checkout() 
         (CANCELLED, Accept(), "seller", "order.already_cancelled"),
         (CANCELLED, CANCEL, "buyer", "order.already_cancelled"),
         (PAID, Pay(), "gateway", "order.already_paid"),
-        (PAID, Expire(), "timer", "order.not_pending"),
+        (PAID, TimeUp(deadline="hold"), "timer", "order.deadline_not_reached"),
         (PAID, Decline(decline_code="card_declined"), "gateway", "order.not_pending"),
-        ((), Expire(), "timer", "order.deadline_not_reached"),
-        (DELIVERED, AutoComplete(), "timer", "order.deadline_not_reached"),
-        ((), Refund(refunded_minor=1), "gateway", "order.nothing_to_refund"),
+        ((), TimeUp(deadline="hold"), "timer", "order.deadline_not_reached"),
+        (DELIVERED, TimeUp(deadline="auto_accept"), "timer", "order.deadline_not_reached"),
+        ((), Refund(refunded_minor=1), "gateway", "order.nothing_captured"),
     ],
 )
 def test_what_comes_too_early_or_too_late_is_a_conflict_with_a_stable_code(
@@ -180,8 +179,8 @@ EVERYTHING: tuple[OrderCommand | Trigger, ...] = (
     CANCEL,
     Pay(),
     Decline(decline_code="card_declined"),
-    Expire(),
-    AutoComplete(),
+    TimeUp(deadline="hold"),
+    TimeUp(deadline="auto_accept"),
     Refund(refunded_minor=1),
 )
 
@@ -254,13 +253,13 @@ def test_cancelling_gives_stock_back_and_exactly_the_money_that_was_taken() -> N
 
 
 def test_an_order_expires_only_once_its_hold_is_over() -> None:
-    decision = decided(order(), Expire(), "timer", NOW + timedelta(minutes=15))
+    decision = decided(order(), TimeUp(deadline="hold"), "timer", NOW + timedelta(minutes=15))
     assert (decision.status, decision.stock, decision.deadlines) == ("expired", "release", ())
 
 
 def test_money_for_a_closed_order_is_recorded_once_and_goes_back() -> None:
     late = NOW + timedelta(minutes=15)
-    state = evolve(order(), decided(order(), Expire(), "timer", late))
+    state = evolve(order(), decided(order(), TimeUp(deadline="hold"), "timer", late))
     decision = decided(state, Pay(), "gateway", late)
     assert (decision.fact, decision.status, decision.refund_minor) == (
         "paid_late",

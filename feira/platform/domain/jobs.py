@@ -87,8 +87,8 @@ class ExpireUnpaidOrders(Job, frozen=True, kw_only=True, tag="orders.expire_unpa
     """Expire orders whose hold ended without a payment."""
 
 
-class AcceptDeliveredOrders(Job, frozen=True, kw_only=True, tag="orders.accept_delivered"):
-    """Complete delivered orders whose buyer stayed silent until the auto-accept deadline."""
+class FireOrderDeadlines(Job, frozen=True, kw_only=True, tag="orders.fire_deadlines"):
+    """Do what deadlines of paid orders ask for that have passed."""
 
 
 class CreatePaymentIntent(Job, frozen=True, kw_only=True, tag="payments.create_intent"):

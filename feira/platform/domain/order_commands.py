@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from feira.platform.domain.ids import OrderLineId
+from feira.platform.domain.ids import AttachmentId, OrderLineId, ShipmentId
+from feira.platform.domain.money import AMOUNT_MINOR_MAX
 
 QUANTITY_MAX: Final = 999
+EVIDENCE_FILES_MAX: Final = 10
 ShortText = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"\S")]
 Reason = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]
+EvidenceText = Annotated[str, Meta(min_length=1, max_length=4000, pattern=r"\S")]
+EvidenceFiles = Annotated[tuple[AttachmentId, ...], Meta(max_length=EVIDENCE_FILES_MAX)]
 Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+RefundAmount = Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+DisputeProblem = Literal[
+    "not_arrived", "damaged", "not_as_described", "wrong_item", "incomplete", "other"
+]
+DisputeOutcome = Literal["completed", "refunded", "split"]
+DeadlineKind = Literal[
+    "hold",
+    "ship_by",
+    "late_cancel",
+    "cancel_answer",
+    "arrival",
+    "auto_accept",
+    "dispute_decision",
+]
 
 
 class LineQuantity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +64,9 @@ class Ship(Command, frozen=True, kw_only=True, tag="ship"):
 
 
 class Deliver(Command, frozen=True, kw_only=True, tag="deliver"):
-    """All parcels arrived."""
+    """A parcel arrived; without `shipment`, all that left."""
+
+    shipment: ShipmentId | None = None
 
 
 class Complete(Command, frozen=True, kw_only=True, tag="complete"):
@@ -51,37 +74,159 @@ class Complete(Command, frozen=True, kw_only=True, tag="complete"):
 
 
 class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
-    """Stop the order before anything ships; money that was taken goes back in full."""
+    """Stop what has not shipped; the money for it goes back."""
 
     reason: Reason
 
 
-OrderCommand = Accept | Ship | Deliver | Complete | Cancel
-Action = Literal["accept", "ship", "deliver", "complete", "cancel"]
+class RequestCancel(Command, frozen=True, kw_only=True, tag="request_cancel"):
+    """The buyer asks a shop that has accepted the order; nothing ships until the answer."""
+
+    reason: Reason
 
 
-class Pay(msgspec.Struct, frozen=True, kw_only=True):
+class ApproveCancel(Command, frozen=True, kw_only=True, tag="approve_cancel"):
+    """The shop agrees to what the buyer asked for."""
+
+
+class DeclineCancel(Command, frozen=True, kw_only=True, tag="decline_cancel"):
+    """The shop does not, and says why."""
+
+    reason: Reason
+
+
+class RequestMoreTime(Command, frozen=True, kw_only=True, tag="request_more_time"):
+    """The shop asks the buyer to let it ship by a later time."""
+
+    ship_by: Instant
+    reason: Reason
+
+
+class ExtendShipBy(Command, frozen=True, kw_only=True, tag="extend_ship_by"):
+    """The shop may ship until then, and is not late before."""
+
+    ship_by: Instant
+
+
+class OpenDispute(Command, frozen=True, kw_only=True, tag="open_dispute"):
+    """The buyer says what is wrong; every countdown and the money stand still.
+
+    `attachments` are files that the sender uploaded to the order's conversation.
+    """
+
+    problem: DisputeProblem
+    text: EvidenceText
+    attachments: EvidenceFiles = ()
+
+
+class AddEvidence(Command, frozen=True, kw_only=True, tag="add_evidence"):
+    """Something that speaks for one side, for everybody to see."""
+
+    text: EvidenceText
+    attachments: EvidenceFiles = ()
+
+
+class ProposeSettlement(Command, frozen=True, kw_only=True, tag="propose_settlement"):
+    """End it with so much going back to the buyer, and the rest to the shop. Takes the place of any proposal before."""
+
+    refund_minor: RefundAmount
+    reason: Reason
+
+
+class AcceptSettlement(Command, frozen=True, kw_only=True, tag="accept_settlement"):
+    """Agree to the other side's proposal; `refund_minor` is what one agrees to, should it change meanwhile."""
+
+    refund_minor: RefundAmount
+
+
+class WithdrawDispute(Command, frozen=True, kw_only=True, tag="withdraw_dispute"):
+    """The buyer lets it go; the countdowns go on where they stood."""
+
+    reason: Reason
+
+
+class DecideDispute(Command, frozen=True, kw_only=True, tag="decide_dispute"):
+    """Support decides: the shop gets the money, the buyer does, or `refund_minor` of it (`split` only)."""
+
+    outcome: DisputeOutcome
+    refund_minor: RefundAmount | None = None
+    reason: Reason
+
+
+OrderCommand = (
+    Accept
+    | Ship
+    | Deliver
+    | Complete
+    | Cancel
+    | RequestCancel
+    | ApproveCancel
+    | DeclineCancel
+    | RequestMoreTime
+    | ExtendShipBy
+    | OpenDispute
+    | AddEvidence
+    | ProposeSettlement
+    | AcceptSettlement
+    | WithdrawDispute
+    | DecideDispute
+)
+Action = Literal[
+    "accept",
+    "ship",
+    "deliver",
+    "complete",
+    "cancel",
+    "request_cancel",
+    "approve_cancel",
+    "decline_cancel",
+    "request_more_time",
+    "extend_ship_by",
+    "open_dispute",
+    "add_evidence",
+    "propose_settlement",
+    "accept_settlement",
+    "withdraw_dispute",
+    "decide_dispute",
+]
+
+
+class _Trigger(msgspec.Struct, frozen=True, kw_only=True, tag_field="trigger"):
+    """Base of what machines tell an order."""
+
+
+class Pay(_Trigger, frozen=True, kw_only=True, tag="pay"):
     """The gateway captured the group's payment."""
 
 
-class Decline(msgspec.Struct, frozen=True, kw_only=True):
+class Decline(_Trigger, frozen=True, kw_only=True, tag="decline"):
     """The gateway refused; the buyer may try again until the hold ends."""
 
     decline_code: str
 
 
-class Expire(msgspec.Struct, frozen=True, kw_only=True):
-    """The hold is over."""
-
-
-class AutoComplete(msgspec.Struct, frozen=True, kw_only=True):
-    """The buyer stayed silent until the auto-accept deadline."""
-
-
-class Refund(msgspec.Struct, frozen=True, kw_only=True):
+class Refund(_Trigger, frozen=True, kw_only=True, tag="refund"):
     """The gateway gave money back: `refunded_minor` of this order in all, up to now."""
 
     refunded_minor: int
 
 
-Trigger = Pay | Decline | Expire | AutoComplete | Refund
+class ChargeBack(_Trigger, frozen=True, kw_only=True, tag="charge_back"):
+    """The buyer's bank took the money back for now."""
+
+
+class WinChargeback(_Trigger, frozen=True, kw_only=True, tag="win_chargeback"):
+    """The bank gave it back to the market."""
+
+
+class LoseChargeback(_Trigger, frozen=True, kw_only=True, tag="lose_chargeback"):
+    """The bank gave it to the buyer for good."""
+
+
+class TimeUp(_Trigger, frozen=True, kw_only=True, tag="time_up"):
+    """A deadline passed."""
+
+    deadline: DeadlineKind
+
+
+Trigger = Pay | Decline | Refund | ChargeBack | WinChargeback | LoseChargeback | TimeUp

@@ -11,45 +11,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from feira.platform.domain.events import Event
 from feira.platform.domain.ids import OrderGroupId, OrderId, ShipmentId, ShopId, UserId
 from feira.platform.domain.order_commands import LineQuantity
-from feira.platform.domain.order_state import (
-    ActorRole,
-    Deadline,
-    FulfilmentStatus,
-    OrderStatus,
-    PaymentStatus,
+from feira.platform.domain.order_dispute_events import (
+    OrderDisputeDecided,
+    OrderDisputeOpened,
+    OrderDisputeOverdue,
+    OrderDisputeSettled,
+    OrderDisputeWithdrawn,
+    OrderEvidenceAdded,
+    OrderSettlementProposed,
 )
-
-
-class Shipment(msgspec.Struct, frozen=True, kw_only=True):
-    """A parcel on its way; `delivered_at` is null until it arrived."""
-
-    id: ShipmentId
-    carrier: str
-    tracking_number: str
-    shipped_at: datetime
-    delivered_at: datetime | None
-    lines: list[LineQuantity]
-
-
-class OrderEvent(Event, frozen=True, kw_only=True):
-    """Base of what an order's own topic carries. `actor` is null for timers and the gateway."""
-
-    order: OrderId
-    version: int
-    status: OrderStatus
-    payment_status: PaymentStatus
-    fulfilment_status: FulfilmentStatus
-    deadlines: tuple[Deadline, ...]
-    """All that run from now on."""
-    updated_at: datetime
-    actor_role: ActorRole
-    actor: UserId | None
-    reason: str
+from feira.platform.domain.order_event_head import OrderEvent, Shipment
+from feira.platform.domain.order_state import FulfilmentStatus, OrderStatus, PaymentStatus
 
 
 class OrderCreated(OrderEvent, frozen=True, kw_only=True, tag="order.created"):
@@ -91,12 +66,25 @@ class OrderShipped(OrderEvent, frozen=True, kw_only=True, tag="order.shipped"):
     shipment: Shipment
 
 
+class OrderParcelDelivered(OrderEvent, frozen=True, kw_only=True, tag="order.parcel_delivered"):
+    """Some of the parcels arrived; others are still to come."""
+
+    shipments: tuple[ShipmentId, ...]
+    delivered_at: datetime
+
+
 class OrderDelivered(OrderEvent, frozen=True, kw_only=True, tag="order.delivered"):
+    """The last parcel arrived."""
+
+    shipments: tuple[ShipmentId, ...]
     delivered_at: datetime
 
 
 class OrderCompleted(OrderEvent, frozen=True, kw_only=True, tag="order.completed"):
+    """`released_minor`, what was not given back, goes to the shop and the market."""
+
     total_minor: int
+    released_minor: int
     currency: str
 
 
@@ -105,6 +93,38 @@ class OrderCancelled(OrderEvent, frozen=True, kw_only=True, tag="order.cancelled
 
     refund_minor: int
     currency: str
+
+
+class OrderRestCancelled(OrderEvent, frozen=True, kw_only=True, tag="order.rest_cancelled"):
+    """`lines` will not be shipped any more, and what was paid for them goes back."""
+
+    lines: tuple[LineQuantity, ...]
+    refund_minor: int
+    currency: str
+
+
+class OrderCancelRequested(OrderEvent, frozen=True, kw_only=True, tag="order.cancel_requested"):
+    """The buyer asks to cancel; without an answer in time it is done."""
+
+
+class OrderCancelDeclined(OrderEvent, frozen=True, kw_only=True, tag="order.cancel_declined"):
+    pass
+
+
+class OrderShipByMissed(OrderEvent, frozen=True, kw_only=True, tag="order.ship_by_missed"):
+    """The shop is late: the buyer may cancel at once."""
+
+
+class OrderMoreTimeRequested(
+    OrderEvent, frozen=True, kw_only=True, tag="order.more_time_requested"
+):
+    """The shop would like to ship by then."""
+
+    ship_by: datetime
+
+
+class OrderShipByExtended(OrderEvent, frozen=True, kw_only=True, tag="order.ship_by_extended"):
+    ship_by: datetime
 
 
 class OrderExpired(OrderEvent, frozen=True, kw_only=True, tag="order.expired"):
@@ -118,6 +138,18 @@ class OrderRefunded(OrderEvent, frozen=True, kw_only=True, tag="order.refunded")
     currency: str
 
 
+class OrderChargedBack(OrderEvent, frozen=True, kw_only=True, tag="order.charged_back"):
+    """The buyer's bank took the money back; all countdowns stand still until it is known whose it is."""
+
+
+class OrderChargebackWon(OrderEvent, frozen=True, kw_only=True, tag="order.chargeback_won"):
+    """The money is back, and the order goes on."""
+
+
+class OrderChargebackLost(OrderEvent, frozen=True, kw_only=True, tag="order.chargeback_lost"):
+    """The buyer has the money for good."""
+
+
 AnyOrderEvent = (
     OrderCreated
     | OrderPaid
@@ -126,11 +158,28 @@ AnyOrderEvent = (
     | OrderAccepted
     | OrderPartiallyShipped
     | OrderShipped
+    | OrderParcelDelivered
     | OrderDelivered
     | OrderCompleted
     | OrderCancelled
+    | OrderRestCancelled
+    | OrderCancelRequested
+    | OrderCancelDeclined
+    | OrderShipByMissed
+    | OrderMoreTimeRequested
+    | OrderShipByExtended
     | OrderExpired
     | OrderRefunded
+    | OrderDisputeOpened
+    | OrderEvidenceAdded
+    | OrderSettlementProposed
+    | OrderDisputeWithdrawn
+    | OrderDisputeOverdue
+    | OrderDisputeSettled
+    | OrderDisputeDecided
+    | OrderChargedBack
+    | OrderChargebackWon
+    | OrderChargebackLost
 )
 
 

@@ -1,94 +1,71 @@
 """The order machine: the one place that says what may happen to an order, and who may cause it.
 
     pending_payment --pay--> paid --accept--> accepted --ship--> shipped --deliver--> delivered --complete--> completed
-          |  (gateway)        |   (seller)      |    (seller,       (buyer,              (buyer, support,
-          |                   |                 |   last line)      support)            timer: auto-accept)
-          |--expire--> expired (timer: the hold is over)
-          |                   |                 |
-          '-------------------'-----------------'--cancel--> cancelled (buyer, seller, support; nothing shipped yet)
+          |                   |                 |  the last       |    the last          |     (buyer, auto-accept)
+          |--hold--> expired  |                 |  parcel         |    parcel            |
+          |                   |                 |                 '--open_dispute--> disputed --> completed,
+          '-------------------'---cancel------> cancelled                                         refunded, split
 
     payment:     none --pay--> captured --refund--> partially_refunded --refund--> refunded
-    fulfilment:  none --ship some--> partial --ship the rest--> full --deliver--> delivered
-    stock:       held --pay--> sold --cancel--> restocked;  held --expire, cancel--> released
+                 any of the last three <--> charged_back
+    fulfilment:  none --ship some--> partial --ship or cancel the rest--> full --deliver--> delivered
+    stock:       held --pay--> sold --cancel--> restocked;  held --hold, cancel--> released
 
-Three statuses that move on their own clocks, one version that grows with every change. `decide` is pure:
-the service locks the row, asks, and stores what it says. Money that arrives for an order that is closed
-already (`paid_late`) is recorded and goes back; it opens nothing again.
+Three statuses that move on their own clocks, one version that grows with every change. `order_rules` has the whole
+table, and docs/orders.md its drawing. `decide` is pure: the service locks the row, asks, and stores what it says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import get_args
 
+from feira.platform.domain import order_disputes as disputes
+from feira.platform.domain import order_fulfilment as fulfilment
+from feira.platform.domain import order_money as money
+from feira.platform.domain.order_change import change, in_seconds
 from feira.platform.domain.order_commands import (
     Accept,
+    AcceptSettlement,
     Action,
-    AutoComplete,
+    AddEvidence,
+    ApproveCancel,
     Cancel,
+    ChargeBack,
     Command,
     Complete,
+    DecideDispute,
     Decline,
+    DeclineCancel,
     Deliver,
-    Expire,
-    LineQuantity,
+    ExtendShipBy,
+    LoseChargeback,
+    OpenDispute,
     OrderCommand,
     Pay,
+    ProposeSettlement,
     Refund,
+    RequestCancel,
+    RequestMoreTime,
     Ship,
+    TimeUp,
     Trigger,
+    WinChargeback,
+    WithdrawDispute,
 )
-from feira.platform.domain.order_rejections import Rejection, not_now
-from feira.platform.domain.order_state import (
-    ActorRole,
-    Deadline,
-    DeadlineKind,
-    Decision,
-    Fact,
-    FulfilmentStatus,
-    OrderState,
-    OrderStatus,
-    PaymentStatus,
-    StockMove,
-)
-
-ACTORS: Final[Mapping[type[OrderCommand | Trigger], frozenset[ActorRole]]] = {
-    Accept: frozenset({"seller"}),
-    Ship: frozenset({"seller"}),
-    Deliver: frozenset({"buyer", "support"}),
-    Complete: frozenset({"buyer", "support"}),
-    Cancel: frozenset({"buyer", "seller", "support"}),
-    Pay: frozenset({"gateway"}),
-    Decline: frozenset({"gateway"}),
-    Refund: frozenset({"gateway"}),
-    Expire: frozenset({"timer"}),
-    AutoComplete: frozenset({"timer"}),
-}
-
-_ACTIONS: Final[Mapping[Action, type[OrderCommand]]] = {
-    "accept": Accept,
-    "ship": Ship,
-    "deliver": Deliver,
-    "complete": Complete,
-    "cancel": Cancel,
-}
-_FROM: Final[Mapping[Action, frozenset[OrderStatus]]] = {
-    "accept": frozenset({"paid"}),
-    "ship": frozenset({"accepted"}),
-    "deliver": frozenset({"shipped"}),
-    "complete": frozenset({"delivered"}),
-    "cancel": frozenset({"pending_payment", "paid", "accepted"}),
-}
+from feira.platform.domain.order_rejections import Rejection, conflict, not_now
+from feira.platform.domain.order_rules import RULES, Step, step_of
+from feira.platform.domain.order_state import ActorRole, Decision, OrderState
 
 
 def allowed_actions(state: OrderState, roles: AbstractSet[ActorRole]) -> tuple[Action, ...]:
     """Return the commands that `decide` would accept from somebody with these roles, in the path's order."""
+    actions: tuple[Action, ...] = get_args(Action)
     return tuple(
         action
-        for action, command in _ACTIONS.items()
-        if not ACTORS[command].isdisjoint(roles) and _may(action, state)
+        for action in actions
+        if any(_refusal(state, action, role) is None for role in RULES[action].actors & roles)
     )
 
 
@@ -96,189 +73,160 @@ def decide(
     state: OrderState, command: OrderCommand | Trigger, actor: ActorRole, now: datetime
 ) -> Decision | Rejection:
     """Say what the command makes of the order, or why nothing. Has no effect of its own."""
-    if actor not in ACTORS[type(command)]:
+    step = step_of(command)
+    rule = RULES[step]
+    if actor not in rule.actors:
         return Rejection(
             kind="role",
             code="order.not_allowed",
-            message=f"This is not for the {actor} to do, but for: {_names(type(command))}.",
+            message=f"This is not for the {actor} to do, but for: {', '.join(sorted(rule.actors))}.",
         )
     if isinstance(command, Command) and command.expected_version not in {None, state.version}:
-        return Rejection(
-            kind="conflict",
-            code="order.version_conflict",
-            message="The order changed since you looked at it; look again, then decide.",
+        return conflict(
+            "order.version_conflict",
+            "The order changed since you looked at it; look again, then decide.",
             field="$.expected_version",
         )
+    refusal = _refusal(state, step, actor)
+    if refusal is not None:
+        return refusal
+    decision = (
+        _time_up(state, command, now)
+        if isinstance(command, TimeUp)
+        else _take(state, command, actor, now)
+    )
+    if isinstance(decision, Decision):
+        assert decision.status in rule.paths[state.status], f"{step} leads where the table says"
+    return decision
+
+
+def _take(
+    state: OrderState, command: OrderCommand | Trigger, actor: ActorRole, now: datetime
+) -> Decision | Rejection:
     match command:
         case Accept():
-            return _wrong_status("accept", state) or _next(state, "accepted", status="accepted")
+            return change(state, "accepted", now, status="accepted")
         case Ship():
-            return _wrong_status("ship", state) or _ship(state, command)
+            return fulfilment.ship(state, command, now)
         case Deliver():
-            return _wrong_status("deliver", state) or _deliver(state, now)
+            return fulfilment.deliver(state, command, now)
         case Complete():
-            return _wrong_status("complete", state) or _complete(state)
-        case Cancel():
-            return _wrong_status("cancel", state) or _cancel(state)
+            return change(state, "completed", now, status="completed")
+        case Cancel() | ApproveCancel():
+            return fulfilment.stop(state, now)
+        case RequestCancel():
+            answer = in_seconds("cancel_answer", now, state.terms.cancel_answer_s)
+            return change(state, "cancel_requested", now, starts=(answer,))
+        case DeclineCancel():
+            return change(state, "cancel_declined", now, ends={"cancel_answer"})
+        case RequestMoreTime():
+            return fulfilment.request_more_time(state, command, now)
+        case ExtendShipBy():
+            return fulfilment.extend(state, command, now)
+        case OpenDispute():
+            return disputes.open_dispute(state, now)
+        case AddEvidence():
+            return change(state, "evidence_added", now)
+        case ProposeSettlement():
+            return disputes.propose(state, command, actor, now)
+        case AcceptSettlement():
+            return disputes.settle(state, command, now)
+        case WithdrawDispute():
+            return disputes.withdraw(state, now)
+        case DecideDispute():
+            return disputes.decide_dispute(state, command, now)
         case Pay():
-            return _pay(state)
+            return money.pay(state, now)
         case Decline():
-            return _pending_only(state) or _next(state, "payment_declined")
-        case Expire():
-            return _pending_only(state) or _expire(state, now)
-        case AutoComplete():
-            return _wrong_status("complete", state) or _auto_complete(state, now)
+            return change(state, "payment_declined", now)
         case Refund():
-            return _refund(state, command)
+            return money.refund(state, command, now)
+        case ChargeBack():
+            return money.charge_back(state, now)
+        case WinChargeback():
+            return money.win_chargeback(state, now)
+        case LoseChargeback():
+            return money.lose_chargeback(state, now)
+        case TimeUp():
+            raise AssertionError("deadlines are `_time_up`'s")
 
 
-def _ship(state: OrderState, command: Ship) -> Decision | Rejection:
-    left = {line.line: line.quantity - line.shipped for line in state.lines}
-    parcel = command.lines or [
-        LineQuantity(line=line, quantity=quantity) for line, quantity in left.items() if quantity
-    ]
-    for index, item in enumerate(parcel):
-        if item.line not in left:
-            return Rejection(
-                kind="rule",
-                code="order.unknown_line",
-                message="The order has no such line; take the lines from the order.",
-                field=f"$.lines[{index}].line",
-            )
-        if item.quantity > left[item.line]:
-            return Rejection(
-                kind="rule",
-                code="order.ships_too_many",
-                message=f"Only {left[item.line]} of this line are left to ship.",
-                field=f"$.lines[{index}].quantity",
-            )
-        left[item.line] -= item.quantity
-    place = {line.line: index for index, line in enumerate(state.lines)}
-    shipped = tuple(sorted(parcel, key=lambda item: place[item.line]))
-    if len({item.line for item in parcel}) < len(parcel):
-        return Rejection(
-            kind="rule",
-            code="order.line_twice",
-            message="A line stands twice in the parcel; add its quantities up.",
-            field="$.lines",
+def _time_up(state: OrderState, passed: TimeUp, now: datetime) -> Decision | Rejection:
+    deadline = state.deadline(passed.deadline)
+    if deadline is None or deadline.paused_at is not None or deadline.due_at > now:
+        return conflict("order.deadline_not_reached", "No such deadline of the order is over.")
+    match passed.deadline:
+        case "hold":
+            return change(state, "expired", now, status="expired", stock="release")
+        case "ship_by":
+            return fulfilment.miss_ship_by(state, now)
+        case "late_cancel" | "cancel_answer":
+            return fulfilment.stop(state, now)
+        case "arrival":
+            return fulfilment.arrive(state, now)
+        case "auto_accept":
+            return change(state, "completed", now, status="completed")
+        case "dispute_decision":
+            return disputes.remind(state, now)
+
+
+def _refusal(state: OrderState, step: Step, actor: ActorRole) -> Rejection | None:
+    """Why the step cannot be taken now by this actor, whatever the command says beside its name."""
+    sources = RULES[step].paths.keys()
+    if actor in {"timer", "gateway"}:
+        return None if state.status in sources else _no_news(step)
+    if state.status not in sources:
+        return not_now(state.status, sources)
+    if state.payment_status == "charged_back" and step != "add_evidence":
+        return conflict(
+            "order.charged_back",
+            "The buyer's bank took the money back; nothing moves until that is decided.",
         )
-    if any(left.values()):
-        return _next(state, "partially_shipped", fulfilment_status="partial", shipped=shipped)
-    return _next(state, "shipped", status="shipped", fulfilment_status="full", shipped=shipped)
+    return _asked_wrongly(state, step, actor)
 
 
-def _deliver(state: OrderState, now: datetime) -> Decision:
-    due_at = now + timedelta(seconds=state.auto_accept_s)
-    return _next(
-        state,
-        "delivered",
-        status="delivered",
-        fulfilment_status="delivered",
-        deadlines=(Deadline(kind="auto_accept", due_at=due_at),),
-    )
+def _no_news(step: Step) -> Rejection:
+    match step:
+        case "pay":
+            return money.already_paid()
+        case "decline":
+            return conflict("order.not_pending", "The order waits for no payment any more.")
+        case "refund" | "charge_back" | "win_chargeback" | "lose_chargeback":
+            return conflict("order.nothing_captured", "The order was not paid.")
+        case _:
+            return conflict("order.deadline_not_reached", "No such deadline of the order is over.")
 
 
-def _complete(state: OrderState) -> Decision:
-    return _next(state, "completed", status="completed")
-
-
-def _auto_complete(state: OrderState, now: datetime) -> Decision | Rejection:
-    return _too_early(state, "auto_accept", now) or _complete(state)
-
-
-def _cancel(state: OrderState) -> Decision:
-    if state.status == "pending_payment":
-        return _next(state, "cancelled", status="cancelled", stock="release")
-    return _next(
-        state, "cancelled", status="cancelled", stock="restock", refund_minor=state.total_minor
-    )
-
-
-def _pay(state: OrderState) -> Decision | Rejection:
-    if state.status == "pending_payment":
-        return _next(state, "paid", status="paid", payment_status="captured", stock="sell")
-    if state.status in {"expired", "cancelled"} and state.payment_status == "none":
-        return _next(state, "paid_late", payment_status="captured", refund_minor=state.total_minor)
-    return Rejection(
-        kind="conflict", code="order.already_paid", message="The order was paid before."
-    )
-
-
-def _expire(state: OrderState, now: datetime) -> Decision | Rejection:
-    return _too_early(state, "hold", now) or _next(
-        state, "expired", status="expired", stock="release"
-    )
-
-
-def _refund(state: OrderState, command: Refund) -> Decision | Rejection:
-    if state.payment_status not in {"captured", "partially_refunded"}:
-        return Rejection(
-            kind="conflict",
-            code="order.nothing_to_refund",
-            message="No captured money of this order is left to refund.",
-        )
-    assert 0 < command.refunded_minor <= state.total_minor, "refunds stay within the order's total"
-    whole = command.refunded_minor == state.total_minor
-    return _next(state, "refunded", payment_status="refunded" if whole else "partially_refunded")
-
-
-def _next(
-    state: OrderState,
-    fact: Fact,
-    *,
-    status: OrderStatus | None = None,
-    payment_status: PaymentStatus | None = None,
-    fulfilment_status: FulfilmentStatus | None = None,
-    deadlines: tuple[Deadline, ...] = (),
-    stock: StockMove | None = None,
-    refund_minor: int = 0,
-    shipped: tuple[LineQuantity, ...] = (),
-) -> Decision:
-    """Change what is named, keep the rest. A deadline belongs to a status, and ends with it."""
-    return Decision(
-        fact=fact,
-        status=status or state.status,
-        payment_status=payment_status or state.payment_status,
-        fulfilment_status=fulfilment_status or state.fulfilment_status,
-        version=state.version + 1,
-        deadlines=deadlines if status else state.deadlines,
-        stock=stock,
-        refund_minor=refund_minor,
-        shipped=shipped,
-    )
-
-
-def _may(action: Action, state: OrderState) -> bool:
-    if action == "cancel" and state.fulfilment_status != "none":
-        return False
-    return state.status in _FROM[action]
-
-
-def _wrong_status(action: Action, state: OrderState) -> Rejection | None:
-    if _may(action, state):
-        return None
-    # Part of it is on its way: for a cancellation that is as good as shipped.
-    status = "shipped" if action == "cancel" and state.status == "accepted" else state.status
-    return not_now(status, _FROM[action])
-
-
-def _pending_only(state: OrderState) -> Rejection | None:
-    if state.status == "pending_payment":
-        return None
-    return Rejection(
-        kind="conflict",
-        code="order.not_pending",
-        message="The order waits for no payment any more.",
-    )
-
-
-def _too_early(state: OrderState, kind: DeadlineKind, now: datetime) -> Rejection | None:
-    if any(deadline.kind == kind and deadline.due_at <= now for deadline in state.deadlines):
-        return None
-    return Rejection(
-        kind="conflict", code="order.deadline_not_reached", message="The deadline is not over yet."
-    )
-
-
-def _names(command: type[OrderCommand | Trigger]) -> str:
-    return ", ".join(sorted(ACTORS[command]))
+def _asked_wrongly(state: OrderState, step: Step, actor: ActorRole) -> Rejection | None:
+    match step:
+        case "ship" if state.is_cancel_requested:
+            return conflict(
+                "order.cancel_requested", "The buyer asked to cancel; answer that before you ship."
+            )
+        case "deliver" if all(parcel.delivered for parcel in state.parcels):
+            return (
+                conflict("order.already_delivered", "All parcels that left have arrived.")
+                if state.parcels
+                else not_now("accepted", {"shipped"})
+            )
+        case "cancel" if actor == "buyer" and state.status == "accepted" and not state.is_late:
+            return conflict(
+                "order.ask_to_cancel", "The shop has accepted the order; ask it to cancel."
+            )
+        case "request_cancel" if state.is_late:
+            return conflict("order.may_cancel", "The shop is late; you may cancel at once.")
+        case "request_cancel" if state.is_cancel_requested:
+            return conflict(
+                "order.cancel_requested", "You have asked before; the shop will answer."
+            )
+        case "approve_cancel" | "decline_cancel" if not state.is_cancel_requested:
+            return conflict("order.no_cancel_request", "Nobody asks to cancel this order.")
+        case "accept_settlement":
+            proposal = None if state.dispute is None else state.dispute.proposal
+            if proposal is None or proposal.by == actor:
+                return conflict(
+                    "dispute.no_proposal", "There is no proposal of the other side to agree to."
+                )
+            return None
+        case _:
+            return None

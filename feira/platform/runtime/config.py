@@ -150,9 +150,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(ge=1, description="Seconds a buyer has to pay for an offer that the shop accepted."),
     ] = 24 * 3600
+    order_ship_within_s: Annotated[
+        int, Meta(ge=1, description="Seconds a shop has to ship, where it promises nothing itself.")
+    ] = 3 * 24 * 3600
+    order_late_cancel_s: Annotated[
+        int, Meta(ge=1, description="Seconds after a missed ship-by until an order is cancelled.")
+    ] = 3 * 24 * 3600
+    order_cancel_answer_s: Annotated[
+        int, Meta(ge=1, description="Seconds a shop has to answer a buyer who asks to cancel.")
+    ] = 2 * 24 * 3600
+    order_arrive_within_s: Annotated[
+        int,
+        Meta(ge=1, description="Seconds until a shipped order counts as delivered by itself."),
+    ] = 21 * 24 * 3600
     order_auto_accept_s: Annotated[
         int, Meta(ge=1, description="Seconds after delivery until an order counts as accepted.")
     ] = 14 * 24 * 3600
+    order_dispute_decision_s: Annotated[
+        int, Meta(ge=1, description="Seconds support has to decide a dispute.")
+    ] = 7 * 24 * 3600
     request_body_bytes_max: Annotated[
         int, Meta(ge=1024, description="Largest request body in bytes.")
     ] = 1024 * 1024

@@ -9,7 +9,7 @@ from feira.services.deals.access import Party
 from feira.services.deals.goods import address_needed, require_goods
 from feira.services.deals.rows import SQL, OfferRow
 from feira.services.orders.checkout import place_of
-from feira.services.orders.placement import Placed, Terms, place
+from feira.services.orders.placement import Placed, Terms, order_terms, place
 from feira.services.orders.pricing import PricedItem, price_agreed
 from feira.services.orders.views import ShippingAddress
 from feira.services.payments.payments import INTENT_BY_JOB
@@ -48,7 +48,7 @@ async def place_order(
         buyer_id=party.buyer_id,
         address=address,
         hold_s=config.order_hold_s if party.side == "buyer" else config.deal_hold_s,
-        auto_accept_s=config.order_auto_accept_s,
+        order=order_terms(config),
         actor=principal.user_id,
         actor_role=party.side,
         # Sockets and sellers are answered without waiting for the payment provider.

@@ -6,7 +6,7 @@ from feira.platform.domain.errors import Conflict, InvalidInput, NotFound
 from feira.platform.domain.ids import AddressId, ShopId, UserId, VariantId
 from feira.platform.domain.offers import Side
 from feira.services.deals.rows import SQL
-from feira.services.orders.rows import SQL as ORDERS_SQL
+from feira.services.orders.states import SQL as ORDERS_SQL
 from feira.services.orders.views import ShippingAddress
 from feira.services.products.catalogue import SellableVariant, load_sellable
 from feira.sql.loader import Connection, fetch_one

@@ -13,12 +13,18 @@ import msgspec
 
 from feira.platform.domain.attachments import AttachedFile, AttachmentType
 from feira.platform.domain.errors import Conflict, FeiraError, NotFound, Rejected
-from feira.platform.domain.ids import AttachmentId, ConversationId, UserId
+from feira.platform.domain.ids import AttachmentId, ConversationId, EvidenceId, UserId
 from feira.services.messaging.attachments import SQL, AttachmentState
 from feira.services.messaging.messages import Outgoing
 from feira.sql.loader import Connection, fetch_all
 
-MessageKey = tuple[ConversationId, UserId, UUID]
+
+class MessageKey(NamedTuple):
+    """Who claims files: a message by its client id, or a piece of evidence by its own."""
+
+    conversation: ConversationId
+    sender: UserId
+    client_id: UUID
 
 
 class Attaching(NamedTuple):
@@ -44,7 +50,7 @@ class _Claimable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key_of(outgoing: Outgoing) -> MessageKey:
-    return outgoing.conversation, outgoing.sender, outgoing.message.client_id
+    return MessageKey(outgoing.conversation, outgoing.sender, outgoing.message.client_id)
 
 
 async def attach(con: Connection, batch: list[Outgoing]) -> Attaching:
@@ -68,7 +74,7 @@ async def attach(con: Connection, batch: list[Outgoing]) -> Attaching:
     for number, outgoing in enumerate(messages):
         wanted = outgoing.message.attachments
         if wanted and number not in files:
-            refused[key_of(outgoing)] = await _why_not(con, outgoing)
+            refused[key_of(outgoing)] = await _why_not(con, wanted, key_of(outgoing))
         elif wanted:
             claimed = tuple(files[number][one] for one in wanted)
             firsts[key_of(outgoing)] = msgspec.structs.replace(outgoing, files=claimed)
@@ -76,19 +82,38 @@ async def attach(con: Connection, batch: list[Outgoing]) -> Attaching:
     return Attaching([firsts[key] for key in keys if key not in refused], refused)
 
 
-async def _why_not(con: Connection, outgoing: Outgoing) -> FeiraError:
-    message = outgoing.message
+async def attach_evidence(
+    con: Connection,
+    evidence: EvidenceId,
+    wanted: tuple[AttachmentId, ...],
+    *,
+    conversation: ConversationId,
+    sender: UserId,
+) -> tuple[AttachedFile, ...]:
+    """Claim files of a conversation for a piece of evidence, and return them as they were named.
+
+    Raises:
+        NotFound: `attachment.not_found`.
+        Conflict: `attachment.used`, `attachment.changed`.
+        Rejected: `attachment.not_uploaded`, `attachment.refused`.
+    """
+    if not wanted:
+        return ()
     rows = await fetch_all(
-        con,
-        SQL["read_claimable"],
-        _Claimable,
-        list(message.attachments),
-        outgoing.conversation,
-        outgoing.sender,
-        message.client_id,
+        con, SQL["claim_for_evidence"], AttachedFile, evidence, list(wanted), conversation, sender
     )
+    files = {row.id: row for row in rows}
+    if any(one not in files for one in wanted):
+        raise await _why_not(con, wanted, MessageKey(conversation, sender, evidence))
+    return tuple(files[one] for one in dict.fromkeys(wanted))
+
+
+async def _why_not(
+    con: Connection, attachments: tuple[AttachmentId, ...], claimer: MessageKey
+) -> FeiraError:
+    rows = await fetch_all(con, SQL["read_claimable"], _Claimable, list(attachments), *claimer)
     known = {row.id: row for row in rows}
-    for place, wanted in enumerate(message.attachments):
+    for place, wanted in enumerate(attachments):
         error = _fault(known.get(wanted), f"$.attachments[{place}]")
         if error is not None:
             return error

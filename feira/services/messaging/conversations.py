@@ -119,24 +119,37 @@ async def open_conversation(
     is_counted = kind != "order"
     if is_counted:
         await tx.con.execute(SQL["lock_openings"], buyer)
-    dedup = f"{wanted.shop}:{buyer}:{kind or ''}:{subject or ''}"
-    created = await tx.con.fetchval(
-        SQL["insert_conversation"], wanted.shop, buyer, kind, subject, dedup
-    )
+    conversation, is_new = await _find_or_open(tx, wanted.shop, buyer, kind, subject)
+    if is_new and is_counted:
+        await _require_few_new(tx, buyer)
+    return conversation
+
+
+async def conversation_about_order(
+    tx: Tx, *, shop: ShopId, buyer: UserId, order: OrderId
+) -> ConversationId:
+    """The conversation that a dispute needs: opened if it was not, whoever has blocked whom."""
+    conversation, _ = await _find_or_open(tx, shop, buyer, "order", order)
+    return conversation
+
+
+async def _find_or_open(
+    tx: Tx, shop: ShopId, buyer: UserId, kind: str | None, subject: UUID | None
+) -> tuple[ConversationId, bool]:
+    dedup = f"{shop}:{buyer}:{kind or ''}:{subject or ''}"
+    created = await tx.con.fetchval(SQL["insert_conversation"], shop, buyer, kind, subject, dedup)
     if created is None:
         found = await tx.con.fetchval(SQL["find_conversation"], dedup)
         assert found is not None, "what the insert ran into is there"
-        return ConversationId(cast("UUID", found))
-    if is_counted:
-        await _require_few_new(tx, buyer)
+        return ConversationId(cast("UUID", found)), False
     conversation = ConversationId(cast("UUID", created))
-    members = await tx.con.fetch(SQL["insert_members"], conversation, buyer, wanted.shop)
+    members = await tx.con.fetch(SQL["insert_members"], conversation, buyer, shop)
     for member in members:
         tx.emit(
             inbox_topic(UserId(member["user_id"])),
-            ConversationOpened(conversation=conversation, shop=wanted.shop, buyer=buyer),
+            ConversationOpened(conversation=conversation, shop=shop, buyer=buyer),
         )
-    return conversation
+    return conversation, True
 
 
 async def _require_few_new(tx: Tx, buyer: UserId) -> None:

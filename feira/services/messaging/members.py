@@ -91,17 +91,17 @@ async def ask_for_support(
         raise Rejected(
             "conversation.support_is_here", "Support is in this conversation already: ask here."
         )
-    is_new = await tx.con.fetchval(
-        SQL["insert_support_request"], conversation, principal.user_id, ask.reason, tx.now
-    )
-    if is_new:
-        asked = SupportRequested(by=principal.user_id, reason=ask.reason)
-        await append_change(tx, conversation, asked, actor=principal.user_id, shown=True)
-        wanted = SupportWanted(conversation=conversation, by=principal.user_id, reason=ask.reason)
-        tx.emit(OPS, wanted)
+    await _request(tx, conversation, principal.user_id, ask.reason)
     request = await fetch_one(tx.con, SQL["read_support_request"], SupportRequest, conversation)
     assert request is not None, "it was written or found"
     return request
+
+
+async def call_support(tx: Tx, conversation: ConversationId, user: UserId, reason: str) -> None:
+    """Have support come to a conversation on a member's behalf, unless it is there or asked for."""
+    await _lock(tx, conversation)
+    if not await tx.con.fetchval(SQL["has_support"], conversation):
+        await _request(tx, conversation, user, reason)
 
 
 async def list_support_requests(
@@ -183,6 +183,16 @@ async def remove_member(
     )
     await append_change(tx, conversation, left, actor=principal.user_id, shown=True)
     tx.emit(inbox_topic(user), ConversationLeft(conversation=conversation))
+
+
+async def _request(tx: Tx, conversation: ConversationId, user: UserId, reason: str) -> None:
+    is_new = await tx.con.fetchval(
+        SQL["insert_support_request"], conversation, user, reason, tx.now
+    )
+    if is_new:
+        asked = SupportRequested(by=user, reason=reason)
+        await append_change(tx, conversation, asked, actor=user, shown=True)
+        tx.emit(OPS, SupportWanted(conversation=conversation, by=user, reason=reason))
 
 
 async def _lock(tx: Tx, conversation: ConversationId) -> _Parties:

@@ -10,7 +10,8 @@ import msgspec
 from feira.platform.domain.ids import OrderId, ShopId, UserId
 from feira.platform.domain.order_state import ActorRole
 from feira.platform.domain.permissions import Principal, Role, is_allowed
-from feira.services.orders.rows import SQL, no_such_order
+from feira.services.orders.rows import no_such_order
+from feira.services.orders.states import SQL
 from feira.services.users.shops import shop_roles
 from feira.sql.loader import Connection, fetch_one
 

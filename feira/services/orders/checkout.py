@@ -25,7 +25,7 @@ from feira.services.orders.carts import (
     take_out,
 )
 from feira.services.orders.outside import Said
-from feira.services.orders.placement import Terms, place
+from feira.services.orders.placement import Terms, order_terms, place
 from feira.services.orders.pricing import (
     CODES_MAX,
     NOTHING_SAID,
@@ -34,7 +34,7 @@ from feira.services.orders.pricing import (
     Wishes,
     price_basket,
 )
-from feira.services.orders.rows import SQL
+from feira.services.orders.states import SQL
 from feira.services.orders.views import ShippingAddress
 from feira.services.products.catalogue import SellableVariant
 from feira.sql.database import Tx
@@ -138,7 +138,7 @@ async def check_out(
         buyer_id=principal.user_id,
         address=address,
         hold_s=config.order_hold_s,
-        auto_accept_s=config.order_auto_accept_s,
+        order=order_terms(config),
         actor=principal.user_id,
     )
     placed = await place(tx, terms, items, price)

@@ -9,7 +9,7 @@ import msgspec
 from feira.platform.domain.errors import NotFound
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, UserId
 from feira.platform.domain.permissions import Principal, Role, is_allowed
-from feira.services.orders.rows import SQL
+from feira.services.orders.states import SQL
 from feira.services.orders.views import OrderView, ShippingAddress, view_orders
 from feira.services.payments.payments import PaymentView, load_payment
 from feira.sql.loader import Connection, fetch_one

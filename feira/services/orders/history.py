@@ -15,7 +15,7 @@ from feira.platform.domain.order_state import FulfilmentStatus, OrderStatus, Pay
 from feira.platform.domain.permissions import Principal, is_allowed
 from feira.platform.domain.topics import order_topic
 from feira.services.orders.access import require_readable
-from feira.services.orders.rows import SQL
+from feira.services.orders.states import SQL
 from feira.services.orders.views import OrderView, view_order
 from feira.services.users.shops import shop_roles
 from feira.sql.loader import Connection, fetch_all

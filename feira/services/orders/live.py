@@ -6,7 +6,7 @@ import msgspec
 
 from feira.platform.domain.ids import ShopId
 from feira.platform.domain.order_state import OrderStatus
-from feira.services.orders.rows import SQL
+from feira.services.orders.states import SQL
 from feira.sql.loader import Connection, fetch_all
 
 

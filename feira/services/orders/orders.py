@@ -10,38 +10,50 @@ import msgspec
 
 from feira.platform.domain.errors import Conflict, InvalidInput, NotAllowed, Rejected
 from feira.platform.domain.ids import OrderGroupId, OrderId
+from feira.platform.domain.order_commands import Action as OrderAction
 from feira.platform.domain.order_commands import (
-    Accept,
-    Cancel,
-    Complete,
+    ChargeBack,
     Decline,
-    Deliver,
-    Expire,
+    LoseChargeback,
     OrderCommand,
     Pay,
     Refund,
-    Ship,
+    TimeUp,
     Trigger,
+    WinChargeback,
 )
 from feira.platform.domain.order_rejections import Rejection
+from feira.platform.domain.order_rules import action_of, actors_of
 from feira.platform.domain.order_state import ActorRole, Decision
-from feira.platform.domain.orders import ACTORS, decide
+from feira.platform.domain.orders import decide
 from feira.platform.domain.permissions import Action, Principal, Role, require
 from feira.services.orders.access import actor_roles, require_readable
 from feira.services.orders.announcements import Move
-from feira.services.orders.rows import SQL, LockedOrder, lock_group_orders, lock_order
+from feira.services.orders.rows import LockedOrder, lock_group_orders, lock_order
+from feira.services.orders.states import SQL
 from feira.services.orders.transitions import apply
 from feira.services.orders.views import OrderView, view_order
 from feira.services.payments.refunds import request_refund
 from feira.sql.database import Tx
 
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
-_ACTIONS: Final[dict[type[OrderCommand], Action]] = {
-    Accept: "order.accept",
-    Ship: "order.ship",
-    Deliver: "order.deliver",
-    Complete: "order.complete",
-    Cancel: "order.cancel",
+_ACTIONS: Final[dict[OrderAction, Action]] = {
+    "accept": "order.accept",
+    "ship": "order.ship",
+    "deliver": "order.deliver",
+    "complete": "order.complete",
+    "cancel": "order.cancel",
+    "request_cancel": "order.request_cancel",
+    "approve_cancel": "order.answer_cancel",
+    "decline_cancel": "order.answer_cancel",
+    "request_more_time": "order.request_more_time",
+    "extend_ship_by": "order.extend_ship_by",
+    "open_dispute": "order.open_dispute",
+    "add_evidence": "order.add_evidence",
+    "propose_settlement": "order.settle",
+    "accept_settlement": "order.settle",
+    "withdraw_dispute": "order.withdraw_dispute",
+    "decide_dispute": "order.decide_dispute",
 }
 # Where one person is several things to an order, they act as the first of these that may.
 _PREFERENCE: Final[tuple[ActorRole, ...]] = ("seller", "buyer", "support")
@@ -62,7 +74,7 @@ async def execute(
         NotFound: `order.not_found`, also for other people's orders.
         NotAllowed: `auth.not_allowed`: the caller sees the order, but this is not theirs to do.
         Conflict: `order.version_conflict`, `order.not_paid`, `order.already_shipped`, ...; `details` say
-            where the order is now.
+            where the order is now, and `details.current` is the order as the caller sees it.
         Rejected: `idempotency.key_reused`, or a rule that `field` points at (`order.ships_too_many`, ...).
     """
     if not 1 <= len(idempotency_key) <= IDEMPOTENCY_KEY_CHARS_MAX:
@@ -72,12 +84,15 @@ async def execute(
             field="Idempotency-Key",
         )
     relations = await require_readable(tx.con, order_id, principal)
-    require(_ACTIONS[type(command)], principal, relations)
+    action = _ACTIONS[action_of(command)]
+    require(action, principal, relations)
     order = await lock_order(tx, order_id)
     digest = hashlib.sha256(msgspec.json.encode(command)).digest()
     if not await _done_before(tx, principal, order_id, idempotency_key, digest):
         actor_role = _actor_role(principal, relations, command)
-        decision = _decide(tx, order, command, actor_role)
+        decision = decide(order.state, command, actor_role, tx.now)
+        if isinstance(decision, Rejection):
+            _raise(order, decision, await view_order(tx.con, order_id, principal))
         move = Move(
             order=order,
             command=command,
@@ -91,7 +106,7 @@ async def execute(
             order_id,
             principal.user_id,
             idempotency_key,
-            _ACTIONS[type(command)],
+            action,
             digest,
             decision.version,
         )
@@ -113,7 +128,7 @@ async def mark_paid(tx: Tx, group_id: OrderGroupId) -> bool:
         if lost.code != "stock.hold_lost":
             raise
         # The hold was over for so long that its stock went to somebody else: expire what nobody expired.
-        await apply(tx, _moves(tx, orders, Expire(), "timer"))
+        await apply(tx, _moves(tx, orders, TimeUp(deadline="hold"), "timer"))
         orders = await lock_group_orders(tx, group_id)
         moves = _moves(tx, orders, Pay(), "gateway")
         await apply(tx, moves)
@@ -145,6 +160,29 @@ async def mark_refunded(tx: Tx, order_id: OrderId, refunded_minor: int) -> None:
     order = await lock_order(tx, order_id)
     if refunded_minor > order.row.refunded_minor:
         await apply(tx, _moves(tx, [order], Refund(refunded_minor=refunded_minor), "gateway"))
+
+
+async def mark_charged_back(tx: Tx, order_id: OrderId) -> None:
+    """Stand still: the buyer's bank took this order's money back for now. Saying it twice changes nothing."""
+    await _tell_of_money(tx, order_id, ChargeBack())
+
+
+async def mark_chargeback_won(tx: Tx, order_id: OrderId) -> None:
+    """Go on: the bank gave the money back to the market. Saying it twice changes nothing."""
+    await _tell_of_money(tx, order_id, WinChargeback())
+
+
+async def mark_chargeback_lost(tx: Tx, order_id: OrderId) -> None:
+    """End what was under way: the buyer has the money for good. Saying it twice changes nothing.
+
+    Called once the books say so: a closed order holds nothing.
+    """
+    await _tell_of_money(tx, order_id, LoseChargeback())
+
+
+async def _tell_of_money(tx: Tx, order_id: OrderId, news: Trigger) -> None:
+    order = await lock_order(tx, order_id)
+    await apply(tx, _moves(tx, [order], news, "gateway"))
 
 
 def _moves(
@@ -181,20 +219,13 @@ def _actor_role(
 ) -> ActorRole:
     held = actor_roles(principal, relations)
     may: list[ActorRole] = [
-        role for role in _PREFERENCE if role in held and role in ACTORS[type(command)]
+        role for role in _PREFERENCE if role in held and role in actors_of(command)
     ]
     assert may, "the permission table and the order machine agree"
     return may[0]
 
 
-def _decide(tx: Tx, order: LockedOrder, command: OrderCommand, actor_role: ActorRole) -> Decision:
-    decision = decide(order.state, command, actor_role, tx.now)
-    if isinstance(decision, Rejection):
-        _raise(order, decision)
-    return decision
-
-
-def _raise(order: LockedOrder, rejection: Rejection) -> NoReturn:
+def _raise(order: LockedOrder, rejection: Rejection, current: OrderView) -> NoReturn:
     details: dict[str, object] = {
         "order": order.row.id,
         "version": order.state.version,
@@ -203,6 +234,8 @@ def _raise(order: LockedOrder, rejection: Rejection) -> NoReturn:
         "fulfilment_status": order.state.fulfilment_status,
     }
     kinds = {"conflict": Conflict, "role": NotAllowed, "rule": Rejected}
+    if rejection.kind == "conflict":
+        details["current"] = current
     raise kinds[rejection.kind](
         rejection.code, rejection.message, field=rejection.field, details=details
     )

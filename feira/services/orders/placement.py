@@ -13,11 +13,12 @@ import msgspec
 from feira.platform.domain.checkout import GroupPrice, OrderPrice
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, UserId, VariantId
 from feira.platform.domain.order_events import OrderCreated
-from feira.platform.domain.order_state import ActorRole, Deadline
+from feira.platform.domain.order_state import ActorRole, Deadline, OrderTerms
 from feira.platform.domain.topics import order_topic
+from feira.platform.runtime.config import Config
 from feira.services.orders.pricing import PricedItem
 from feira.services.orders.promotion_uses import use_promotions
-from feira.services.orders.rows import SQL
+from feira.services.orders.states import SQL
 from feira.services.orders.views import ShippingAddress
 from feira.services.payments.payments import INTENT_BY_REQUEST, open_payment
 from feira.services.products.catalogue import SellableVariant
@@ -32,7 +33,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     buyer_id: UserId
     address: ShippingAddress
     hold_s: int
-    auto_accept_s: int
+    order: OrderTerms
     actor: UserId
     actor_role: ActorRole = "buyer"
     intent_after: timedelta = INTENT_BY_REQUEST
@@ -50,6 +51,18 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 class _OpenedGroup(msgspec.Struct, frozen=True, kw_only=True):
     group_id: OrderGroupId
     order_ids: list[OrderId]
+
+
+def order_terms(config: Config) -> OrderTerms:
+    """The market's terms of today. Shops may promise to ship sooner or later than it."""
+    return OrderTerms(
+        ship_within_s=config.order_ship_within_s,
+        late_cancel_s=config.order_late_cancel_s,
+        cancel_answer_s=config.order_cancel_answer_s,
+        arrive_within_s=config.order_arrive_within_s,
+        auto_accept_s=config.order_auto_accept_s,
+        dispute_decision_s=config.order_dispute_decision_s,
+    )
 
 
 async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupPrice) -> Placed:
@@ -72,7 +85,7 @@ async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupP
         price.total_minor,
         terms.address,
         hold_ends_at,
-        terms.auto_accept_s,
+        terms.order,
         *_order_columns(price.orders),
         *_line_columns(price.orders, {item.variant.variant_id: item.variant for item in items}),
     )

@@ -7,44 +7,27 @@ payment (a capture, a refund) therefore calls `lock_group_orders` first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 
 from feira.platform.domain.errors import NotFound
-from feira.platform.domain.ids import OrderGroupId, OrderId, OrderLineId, ShopId, UserId
-from feira.platform.domain.order_state import (
-    Deadline,
-    DeadlineKind,
-    FulfilmentStatus,
-    LineState,
-    OrderState,
-    OrderStatus,
-    PaymentStatus,
-)
+from feira.platform.domain.ids import OrderGroupId, OrderId, ShopId, UserId
+from feira.platform.domain.order_commands import DeadlineKind
+from feira.platform.domain.order_state import OrderState
+from feira.services.orders.states import SQL, OrderHead, read_states
 from feira.sql.database import Tx
-from feira.sql.loader import Connection, fetch_all, load_queries
-
-SQL = load_queries("orders")
+from feira.sql.loader import Connection, fetch_all
 
 
-class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+class OrderRow(OrderHead, frozen=True, kw_only=True):
     """What the machine and its effects need of an order."""
 
-    id: OrderId
     number: int
     group_id: OrderGroupId
     buyer_id: UserId
     shop_id: ShopId
     currency: str
-    total_minor: int
     commission_minor: int
-    status: OrderStatus
-    payment_status: PaymentStatus
-    fulfilment_status: FulfilmentStatus
-    refunded_minor: int
-    auto_accept_s: int
-    version: int
 
 
 class LockedOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,19 +35,6 @@ class LockedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     row: OrderRow
     state: OrderState
-
-
-class LineRow(msgspec.Struct, frozen=True, kw_only=True):
-    order_id: OrderId
-    line: OrderLineId
-    quantity: int
-    shipped: int
-
-
-class DeadlineRow(msgspec.Struct, frozen=True, kw_only=True):
-    order_id: OrderId
-    kind: DeadlineKind
-    due_at: datetime
 
 
 def no_such_order() -> NotFound:
@@ -81,13 +51,13 @@ async def lock_order(tx: Tx, order_id: OrderId) -> LockedOrder:
     rows = await fetch_all(tx.con, SQL["lock_orders"], OrderRow, [order_id])
     if not rows:
         raise no_such_order()
-    return (await with_states(tx.con, rows))[0]
+    return (await _with_states(tx.con, rows))[0]
 
 
 async def lock_group_orders(tx: Tx, group_id: OrderGroupId) -> list[LockedOrder]:
     """Lock all orders of a group in the order of their ids. Comes before locking their payment."""
     rows = await fetch_all(tx.con, SQL["lock_group_orders"], OrderRow, group_id)
-    return await with_states(tx.con, rows)
+    return await _with_states(tx.con, rows)
 
 
 async def lock_unpaid_groups(tx: Tx, *, groups_max: int) -> list[LockedOrder]:
@@ -101,49 +71,15 @@ async def lock_unpaid_groups(tx: Tx, *, groups_max: int) -> list[LockedOrder]:
     sizes: dict[OrderGroupId, int] = {record["group_id"]: record["orders"] for record in counted}
     locked = [row.group_id for row in rows]
     whole = {group for group in groups if locked.count(group) == sizes[group]}
-    return await with_states(tx.con, [row for row in rows if row.group_id in whole])
+    return await _with_states(tx.con, [row for row in rows if row.group_id in whole])
 
 
-async def lock_due_for_acceptance(tx: Tx, *, orders_max: int) -> list[LockedOrder]:
-    """Lock delivered orders past their auto-accept deadline, passing by what somebody holds."""
-    rows = await fetch_all(tx.con, SQL["lock_due_for_acceptance"], OrderRow, orders_max)
-    return await with_states(tx.con, sorted(rows, key=lambda row: row.id))
+async def lock_due(tx: Tx, kind: DeadlineKind, *, orders_max: int) -> list[LockedOrder]:
+    """Lock orders past a deadline of one kind, passing by what somebody holds."""
+    rows = await fetch_all(tx.con, SQL["lock_due"], OrderRow, kind, orders_max)
+    return await _with_states(tx.con, sorted(rows, key=lambda row: row.id))
 
 
-async def with_states(con: Connection, rows: Sequence[OrderRow]) -> list[LockedOrder]:
-    """Read lines and deadlines of orders that are locked already."""
-    ids = [row.id for row in rows]
-    lines = await fetch_all(con, SQL["read_line_states"], LineRow, ids) if ids else []
-    deadlines = await read_deadlines(con, ids)
-    return [
-        LockedOrder(
-            row=row,
-            state=OrderState(
-                status=row.status,
-                payment_status=row.payment_status,
-                fulfilment_status=row.fulfilment_status,
-                version=row.version,
-                total_minor=row.total_minor,
-                auto_accept_s=row.auto_accept_s,
-                lines=tuple(
-                    LineState(line=line.line, quantity=line.quantity, shipped=line.shipped)
-                    for line in lines
-                    if line.order_id == row.id
-                ),
-                deadlines=deadlines.get(row.id, ()),
-            ),
-        )
-        for row in rows
-    ]
-
-
-async def read_deadlines(
-    con: Connection, ids: Sequence[OrderId]
-) -> dict[OrderId, tuple[Deadline, ...]]:
-    """Return the running timers by order."""
-    rows = await fetch_all(con, SQL["read_deadlines"], DeadlineRow, ids) if ids else []
-    found: dict[OrderId, tuple[Deadline, ...]] = {}
-    for row in rows:
-        deadline = Deadline(kind=row.kind, due_at=row.due_at)
-        found[row.order_id] = (*found.get(row.order_id, ()), deadline)
-    return found
+async def _with_states(con: Connection, rows: Sequence[OrderRow]) -> list[LockedOrder]:
+    states = await read_states(con, rows)
+    return [LockedOrder(row=row, state=states[row.id]) for row in rows]

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, ShipmentId
 from feira.platform.domain.jobs import CancelPaymentIntent, NotifyOrderPaid, NotifyOrderShipped
-from feira.platform.domain.order_commands import Refund, Ship
-from feira.platform.domain.order_events import Shipment
-from feira.platform.domain.order_state import StockMove
+from feira.platform.domain.order_commands import Refund, RequestCancel, RequestMoreTime, Ship
+from feira.platform.domain.order_event_head import Shipment
+from feira.platform.domain.order_state import RELEASED, DeadlineKind, StockMove
 from feira.services.orders.announcements import Move, announce
+from feira.services.orders.disputing import write_dispute
 from feira.services.orders.promotion_uses import release_promotions
-from feira.services.orders.rows import SQL
+from feira.services.orders.states import SQL
 from feira.services.payments.postings import post_completed
 from feira.services.payments.refunds import request_refund
 from feira.services.products import stock
@@ -21,25 +22,28 @@ from feira.sql.database import Tx
 async def apply(tx: Tx, moves: Sequence[Move]) -> None:
     """Carry out decisions about distinct orders that this transaction has locked.
 
-    Selling comes first, since it alone can fail; refunds come before promotions and stock that go back
-    (payment, promotion, SKU), and completion last (the ledger). Stock moves for all orders at once, so that SKUs
-    are locked in one order.
+    Selling comes first, since it alone can fail. Refunds come before the new status is stored, since what was
+    not released yet is given back out of the order's hold; and before promotions and stock that go back (payment,
+    promotion, SKU). Releasing what is left comes last (the ledger). Stock moves for all orders at once, so that
+    SKUs are locked in one order.
 
     Raises:
         Rejected: `stock.hold_lost`: the stock of a paid order is gone; nothing was changed.
+        FeiraError: files that cannot be evidence.
     """
     sold = _orders_whose_stock(moves, "sell")
     if sold:
         await stock.sell(tx, sold)
     for move in moves:
-        await _store(tx, move)
-    for move in moves:
-        if move.decision.refund_minor and move.decision.stock == "restock":
+        # Late money goes back when its capture is in the books: see `orders.mark_paid`.
+        if move.decision.refund_minor and move.decision.fact != "paid_late":
             await request_refund(tx, move.order.row.id, move.decision.refund_minor, move.reason)
+    for move in moves:
+        await _store(tx, move)
     await _release_promotions(tx, moves)
     await _give_stock_back(tx, moves)
     for move in moves:
-        if move.decision.fact == "completed":
+        if move.decision.status in RELEASED and move.order.state.status not in RELEASED:
             await post_completed(tx, move.order.row.id)
         _enqueue_notices(tx, move)
     closed = [move for move in moves if move.decision.stock == "release"]
@@ -60,16 +64,45 @@ async def _store(tx: Tx, move: Move) -> None:
         refunded_minor,
     )
     assert stored, "a locked order does not change under its holder"
-    if decision.deadlines != move.order.state.deadlines:
-        await tx.con.execute(SQL["clear_deadlines"], row.id)
-        for deadline in decision.deadlines:
-            await tx.con.execute(SQL["insert_deadline"], row.id, deadline.kind, deadline.due_at)
-    shipment = None
+    await _store_deadlines(tx, move)
+    written = await write_dispute(tx, move)
     if isinstance(command, Ship):
         shipment = await _insert_shipment(tx, move, command)
-    if decision.fact == "delivered":
-        await tx.con.execute(SQL["deliver_shipments"], row.id, tx.now)
-    announce(tx, move, shipment)
+        announce(tx, move, written.with_shipment(shipment))
+        return
+    if decision.delivered:
+        await tx.con.execute(SQL["deliver_shipments"], list(decision.delivered), tx.now)
+    announce(tx, move, written)
+
+
+async def _store_deadlines(tx: Tx, move: Move) -> None:
+    """Write the countdowns down, and what one side waits for the other to answer."""
+    row, decision, command = move.order.row, move.decision, move.command
+    if isinstance(command, RequestCancel | RequestMoreTime):
+        is_time = isinstance(command, RequestMoreTime)
+        await tx.con.execute(
+            SQL["store_request"],
+            row.id,
+            "more_time" if is_time else "cancel",
+            move.actor,
+            command.reason,
+            command.ship_by if is_time else None,
+            tx.now,
+        )
+    if decision.deadlines == move.order.state.deadlines:
+        return
+    await tx.con.execute(SQL["clear_deadlines"], row.id)
+    for deadline in decision.deadlines:
+        await tx.con.execute(
+            SQL["insert_deadline"], row.id, deadline.kind, deadline.due_at, deadline.paused_at
+        )
+    running: set[DeadlineKind] = {deadline.kind for deadline in decision.deadlines}
+    answered: list[str] = []
+    if "cancel_answer" not in running:
+        answered.append("cancel")
+    if decision.fact == "ship_by_extended" or running.isdisjoint({"ship_by", "late_cancel"}):
+        answered.append("more_time")
+    await tx.con.execute(SQL["end_requests"], row.id, answered)
 
 
 async def _insert_shipment(tx: Tx, move: Move, command: Ship) -> Shipment:
@@ -116,9 +149,25 @@ async def _give_stock_back(tx: Tx, moves: Sequence[Move]) -> None:
     released = _orders_whose_stock(moves, "release")
     if released:
         await stock.release(tx, released)
-    restocked = _orders_whose_stock(moves, "restock")
-    if restocked:
-        await stock.restock(tx, restocked)
+    units: list[stock.Hold] = []
+    for move in moves:
+        if not move.decision.cancelled:
+            continue
+        rest = await tx.con.fetch(
+            SQL["cancel_units"],
+            [item.line for item in move.decision.cancelled],
+            [item.quantity for item in move.decision.cancelled],
+        )
+        units += [
+            stock.Hold(
+                order_id=move.order.row.id,
+                variant_id=record["variant_id"],
+                quantity=record["quantity"],
+            )
+            for record in rest
+        ]
+    if units:
+        await stock.restock_units(tx, units)
 
 
 def _orders_whose_stock(moves: Sequence[Move], does: StockMove) -> list[OrderId]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -19,12 +20,11 @@ from feira.platform.domain.ids import (
     VariantId,
 )
 from feira.platform.domain.order_commands import Action, LineQuantity
-from feira.platform.domain.order_events import Shipment
+from feira.platform.domain.order_event_head import Shipment
 from feira.platform.domain.order_state import (
     ActorRole,
     Deadline,
     FulfilmentStatus,
-    LineState,
     OrderState,
     OrderStatus,
     PaymentStatus,
@@ -32,7 +32,8 @@ from feira.platform.domain.order_state import (
 from feira.platform.domain.orders import allowed_actions
 from feira.platform.domain.permissions import Principal
 from feira.services.orders.access import actor_roles, order_roles
-from feira.services.orders.rows import SQL, no_such_order, read_deadlines
+from feira.services.orders.rows import no_such_order
+from feira.services.orders.states import SQL, OrderHead, read_states
 from feira.sql.loader import Connection, fetch_all
 
 
@@ -50,7 +51,7 @@ class ShippingAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineView(msgspec.Struct, frozen=True, kw_only=True):
-    """What was bought, as it was then. `shipped` of `quantity` are on their way or there."""
+    """What was bought, as it was then. `shipped` of `quantity` are on their way or there, `cancelled` will not be."""
 
     id: OrderLineId
     variant_id: VariantId
@@ -60,8 +61,19 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     quantity: int
     shipped: int
+    cancelled: int
     unit_price_minor: int
     total_minor: int
+
+
+class RequestView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one side asks of the other: the buyer to `cancel`, the shop for `more_time`, until `ship_by`."""
+
+    kind: Literal["cancel", "more_time"]
+    asked_by: UserId
+    reason: str
+    ship_by: datetime | None
+    asked_at: datetime
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,11 +108,15 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[LineView]
     shipments: list[Shipment]
     deadlines: tuple[Deadline, ...]
+    requests: list[RequestView]
     actions: tuple[Action, ...]
 
 
-class _OrderRow(msgspec.Struct, frozen=True, kw_only=True):
-    id: OrderId
+class _RequestRow(RequestView, frozen=True, kw_only=True):
+    order_id: OrderId
+
+
+class _OrderRow(OrderHead, frozen=True, kw_only=True):
     number: int
     group_id: OrderGroupId
     buyer_id: UserId
@@ -113,14 +129,7 @@ class _OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     shipping_minor: int
     tax_minor: int
     discount_minor: int
-    total_minor: int
     commission_minor: int
-    status: OrderStatus
-    payment_status: PaymentStatus
-    fulfilment_status: FulfilmentStatus
-    refunded_minor: int
-    auto_accept_s: int
-    version: int
     created_at: datetime
     updated_at: datetime
     shipping_address: msgspec.Raw
@@ -138,6 +147,7 @@ class _LineRow(msgspec.Struct, frozen=True, kw_only=True):
     unit_price_minor: int
     total_minor: int
     shipped: int
+    cancelled: int
 
 
 class _ShipmentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +186,12 @@ async def view_orders(
     for line in await fetch_all(con, SQL["read_lines"], _LineRow, ids):
         lines[line.order_id].append(line)
     shipments = await _shipments(con, ids)
-    deadlines = await read_deadlines(con, ids)
+    states = await read_states(con, rows)
+    requests: dict[OrderId, list[RequestView]] = defaultdict(list)
+    for request in await fetch_all(con, SQL["read_requests"], _RequestRow, ids):
+        requests[request.order_id].append(
+            msgspec.convert(request, RequestView, from_attributes=True)
+        )
     views: list[OrderView] = []
     for row in rows:
         relations = await order_roles(con, row.id, principal)
@@ -185,7 +200,8 @@ async def view_orders(
                 row,
                 lines[row.id],
                 shipments[row.id],
-                deadlines.get(row.id, ()),
+                requests[row.id],
+                states[row.id],
                 roles=actor_roles(principal, relations),
                 sees_commission=bool(
                     {"owner", "staff", "support", "finance", "admin"}
@@ -221,23 +237,12 @@ def _view(
     row: _OrderRow,
     lines: Sequence[_LineRow],
     shipments: list[Shipment],
-    deadlines: tuple[Deadline, ...],
+    requests: list[RequestView],
+    state: OrderState,
     *,
     roles: frozenset[ActorRole],
     sees_commission: bool,
 ) -> OrderView:
-    state = OrderState(
-        status=row.status,
-        payment_status=row.payment_status,
-        fulfilment_status=row.fulfilment_status,
-        version=row.version,
-        total_minor=row.total_minor,
-        auto_accept_s=row.auto_accept_s,
-        lines=tuple(
-            LineState(line=line.id, quantity=line.quantity, shipped=line.shipped) for line in lines
-        ),
-        deadlines=deadlines,
-    )
     return OrderView(
         id=row.id,
         number=row.number,
@@ -264,7 +269,8 @@ def _view(
         shipping_address=msgspec.json.decode(row.shipping_address, type=ShippingAddress),
         lines=[_line_view(line) for line in lines],
         shipments=shipments,
-        deadlines=deadlines,
+        deadlines=state.deadlines,
+        requests=requests,
         actions=allowed_actions(state, roles),
     )
 
@@ -279,6 +285,7 @@ def _line_view(line: _LineRow) -> LineView:
         options=msgspec.json.decode(line.options, type=dict[str, str]),
         quantity=line.quantity,
         shipped=line.shipped,
+        cancelled=line.cancelled,
         unit_price_minor=line.unit_price_minor,
         total_minor=line.total_minor,
     )

@@ -51,7 +51,7 @@ async def post_completed(tx: Tx, order_id: OrderId) -> bool:
 
 async def shop_funds(tx: Tx, order: OrderForMoney) -> ShopFunds:
     """How a locked order's money stands, with its shop's balances locked once they are the order's as well."""
-    if order.status != "completed":
+    if not order.is_released:
         return HELD
     return await ledger.lock_shop_funds(tx, order.sale)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from feira.platform.domain.errors import NotFound
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, RefundId, ShopId
+from feira.platform.domain.order_state import RELEASED, OrderStatus, PaymentStatus
 from feira.platform.domain.postings_orders import OrderShare
 from feira.platform.domain.refunds import RefundState
 from feira.platform.domain.shop_funds import Sale
@@ -43,8 +44,13 @@ class OrderForMoney(msgspec.Struct, frozen=True, kw_only=True):
     total_minor: int
     commission_minor: int
     subsidy_minor: int
-    status: str
-    payment_status: str
+    status: OrderStatus
+    payment_status: PaymentStatus
+
+    @property
+    def is_released(self) -> bool:
+        """Whether what was left of the order's hold went to its shop and the market."""
+        return self.status in RELEASED
 
     @property
     def sale(self) -> Sale:

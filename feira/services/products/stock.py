@@ -146,6 +146,25 @@ async def restock(tx: Tx, order_ids: Sequence[OrderId]) -> None:
     )
 
 
+async def restock_units(tx: Tx, units: Sequence[Hold]) -> None:
+    """Put some of what orders had bought back on the shelf. The caller sees to it that none comes back twice."""
+    variants = {unit.variant_id for unit in units}
+    levels = await lock_stock(tx, sorted(variants))
+    returned = await fetch_all(
+        tx.con,
+        SQL["return_units"],
+        _Reservation,
+        [unit.order_id for unit in units],
+        [unit.variant_id for unit in units],
+        [unit.quantity for unit in units],
+    )
+    assert len(returned) == len(units), "nothing comes back that was not sold"
+    await _write_movements(tx, returned, "restocked", sign=1)
+    await move_stock(
+        tx, levels, {variant: Change(on_hand=count) for variant, count in _sum(returned).items()}
+    )
+
+
 async def release_expired(tx: Tx, *, skus_max: int) -> int:
     """Let go of long expired holds of up to `skus_max` SKUs, passing by those that somebody has locked.
 

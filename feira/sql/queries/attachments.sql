@@ -29,7 +29,8 @@ SELECT a.id, a.conversation_id, a.sender_id, a.name, a.content_type, a.size_byte
 FROM attachments a
 JOIN conversation_members m ON m.conversation_id = a.conversation_id AND m.user_id = $2::uuid
 LEFT JOIN messages s ON s.conversation_id = a.conversation_id AND s.sender_id = a.sender_id AND s.client_id = a.client_id
-WHERE a.id = $1::uuid AND a.state NOT IN ('forgotten', 'gone') AND (s.seq IS NOT NULL OR (a.sender_id = $2 AND a.client_id IS NULL));
+WHERE a.id = $1::uuid AND a.state NOT IN ('forgotten', 'gone')
+  AND (s.seq IS NOT NULL OR a.evidence_id IS NOT NULL OR (a.sender_id = $2 AND a.client_id IS NULL));
 
 -- name: list_sent
 -- The files of a conversation's messages, the newest first.
@@ -89,6 +90,14 @@ SELECT a.id, a.state::text AS state, a.reason, a.client_id IS NOT NULL AND a.cli
 FROM attachments a
 WHERE a.id = ANY ($1::uuid[]) AND a.conversation_id = $2::uuid AND a.sender_id = $3::uuid AND a.state NOT IN ('forgotten', 'gone');
 
+-- name: claim_for_evidence
+-- Give files to a piece of evidence in place of a message.
+UPDATE attachments AS a SET client_id = $1::uuid, evidence_id = $1::uuid, claimed_at = now()
+WHERE
+    a.id = ANY ($2::uuid[]) AND a.conversation_id = $3::uuid AND a.sender_id = $4::uuid AND a.state = 'ready'
+    AND a.client_id IS NULL
+RETURNING a.id, a.name, a.content_type, a.size_bytes;
+
 -- name: settle_sent
 -- Sweep: write down for older files in which message they went out.
 UPDATE attachments a SET message_seq = s.seq
@@ -101,7 +110,7 @@ WHERE a.message_seq IS NULL AND a.client_id IS NOT NULL AND a.created_at < now()
 UPDATE attachments SET state = 'forgotten'
 WHERE id IN (
     SELECT id FROM attachments
-    WHERE message_seq IS NULL AND state NOT IN ('forgotten', 'gone') AND created_at < now() - make_interval(secs => $1::float8)
+    WHERE message_seq IS NULL AND evidence_id IS NULL AND state NOT IN ('forgotten', 'gone') AND created_at < now() - make_interval(secs => $1::float8)
       AND coalesce(claimed_at, created_at) < now() - make_interval(secs => $1)
     ORDER BY created_at LIMIT $2::int FOR UPDATE SKIP LOCKED
 )

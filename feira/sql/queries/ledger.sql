@@ -92,7 +92,7 @@ FROM (
     FROM orders
     JOIN ledger_accounts account ON account.kind = 'hold' AND account.owner = orders.id::text AND account.currency = orders.currency
     JOIN ledger_balances balance ON balance.account_id = account.id
-    WHERE orders.shop_id = $1::uuid AND orders.status IN ('paid', 'accepted', 'shipped', 'delivered')
+    WHERE orders.shop_id = $1::uuid AND orders.status IN ('paid', 'accepted', 'shipped', 'delivered', 'disputed')
     UNION ALL
     SELECT account.kind, account.currency, balance.balance_minor
     FROM ledger_accounts account

@@ -9,14 +9,15 @@ WITH opened AS (
 placed AS (
     INSERT INTO orders (
         group_id, buyer_id, shop_id, currency, items_minor, shipping_minor, tax_minor, discount_minor, total_minor,
-        commission_minor, auto_accept_s, subsidy_minor, tax_included_minor, shipping_tax_name, shipping_tax_basis_points,
+        commission_minor, terms, subsidy_minor, tax_included_minor, shipping_tax_name, shipping_tax_basis_points,
         shipping_tax_minor, shipping_method
     )
     SELECT
         opened.id, $1::uuid, part.shop_id, $2::text, part.items_minor, part.shipping_minor, part.tax_minor,
-        part.discount_minor, part.total_minor, part.commission_minor, $6::int, part.subsidy_minor,
-        part.tax_included_minor, part.shipping_tax_name, part.shipping_tax_basis_points, part.shipping_tax_minor,
-        part.shipping_method
+        part.discount_minor, part.total_minor, part.commission_minor,
+        $6::jsonb || jsonb_build_object('ship_within_s', coalesce(s.ship_within_s, ($6::jsonb ->> 'ship_within_s')::int)),
+        part.subsidy_minor, part.tax_included_minor, part.shipping_tax_name, part.shipping_tax_basis_points,
+        part.shipping_tax_minor, part.shipping_method
     FROM opened
     CROSS JOIN unnest(
         $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
@@ -25,6 +26,7 @@ placed AS (
         shop_id, items_minor, shipping_minor, tax_minor, discount_minor, total_minor, commission_minor, subsidy_minor,
         tax_included_minor, shipping_tax_name, shipping_tax_basis_points, shipping_tax_minor, shipping_method, place
     )
+    INNER JOIN shops AS s ON s.id = part.shop_id
     ORDER BY part.place
     RETURNING id, shop_id
 ),
@@ -65,7 +67,7 @@ FROM placed;
 -- Lock orders by id, in that order, so that no two transactions wait in a ring.
 SELECT
     o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM orders AS o
 WHERE o.id = ANY ($1::uuid[])
 ORDER BY o.id
@@ -75,7 +77,7 @@ FOR UPDATE OF o;
 -- Lock all orders of a group in the order of their ids, before the group's payment is locked.
 SELECT
     o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM orders AS o
 WHERE o.group_id = $1::uuid
 ORDER BY o.id
@@ -84,7 +86,7 @@ FOR UPDATE OF o;
 -- name: read_line_states
 -- How much of each line left already.
 SELECT
-    l.order_id, l.id AS line, l.quantity,
+    l.order_id, l.id AS line, l.quantity, l.total_minor, l.cancelled,
     coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped
 FROM order_lines AS l
 WHERE l.order_id = ANY ($1::uuid[])
@@ -92,7 +94,21 @@ ORDER BY l.order_id, l.position;
 
 -- name: read_deadlines
 -- The timers of some orders.
-SELECT order_id, kind, due_at FROM order_deadlines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, kind;
+SELECT order_id, kind, due_at, paused_at FROM order_deadlines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, kind;
+
+-- name: read_circumstances
+-- What else decisions about paid orders depend on: refunds that were promised, parcels, the open dispute. The orders are
+-- locked by an earlier statement, so that this one sees what whoever held them before has left.
+SELECT
+    o.id AS order_id,
+    coalesce((SELECT sum(r.amount_minor) FROM refunds AS r WHERE r.order_id = o.id AND r.state <> 'failed'), 0)::bigint
+        AS promised_minor,
+    ARRAY(SELECT s.id FROM shipments AS s WHERE s.order_id = o.id ORDER BY s.id) AS parcels,
+    ARRAY(SELECT s.id FROM shipments AS s WHERE s.order_id = o.id AND s.delivered_at IS NOT NULL) AS delivered,
+    d.opened_from, d.proposed_by, d.proposed_refund_minor
+FROM orders AS o
+LEFT JOIN order_disputes AS d ON d.order_id = o.id AND d.state = 'open'
+WHERE o.id = ANY ($1::uuid[]);
 
 -- name: store_order
 -- Write a decision down; the version guards against a caller that did not lock.
@@ -109,7 +125,25 @@ DELETE FROM order_deadlines WHERE order_id = $1::uuid;
 
 -- name: insert_deadline
 -- Start a timer of an order.
-INSERT INTO order_deadlines (order_id, kind, due_at) VALUES ($1::uuid, $2::text, $3::timestamptz);
+INSERT INTO order_deadlines (order_id, kind, due_at, paused_at)
+VALUES ($1::uuid, $2::text, $3::timestamptz, $4::timestamptz);
+
+-- name: store_request
+-- Remember what one side waits for; asking again takes the place of what was asked before.
+INSERT INTO order_requests (order_id, kind, asked_by, reason, ship_by, asked_at)
+VALUES ($1::uuid, $2::text, $3::uuid, $4::text, $5::timestamptz, $6::timestamptz)
+ON CONFLICT (order_id, kind) DO UPDATE SET
+    asked_by = excluded.asked_by, reason = excluded.reason, ship_by = excluded.ship_by, asked_at = excluded.asked_at;
+
+-- name: end_requests
+-- Nobody waits for these any more.
+DELETE FROM order_requests WHERE order_id = $1::uuid AND kind = ANY ($2::text[]);
+
+-- name: read_requests
+-- What the sides of an order ask of each other.
+SELECT order_id, kind, asked_by, reason, ship_by, asked_at FROM order_requests
+WHERE order_id = ANY ($1::uuid[])
+ORDER BY order_id, kind;
 
 -- name: insert_shipment
 -- Record a parcel that left.
@@ -123,8 +157,15 @@ INSERT INTO shipment_lines (shipment_id, order_line_id, quantity)
 SELECT $1::uuid, line.* FROM unnest($2::uuid[], $3::int[]) AS line;
 
 -- name: deliver_shipments
--- All parcels of an order arrived.
-UPDATE shipments SET delivered_at = $2::timestamptz WHERE order_id = $1::uuid AND delivered_at IS NULL;
+-- Parcels arrived.
+UPDATE shipments SET delivered_at = $2::timestamptz WHERE id = ANY ($1::uuid[]) AND delivered_at IS NULL;
+
+-- name: cancel_units
+-- Write down what will not be shipped any more.
+UPDATE order_lines AS l SET cancelled = l.cancelled + rest.quantity
+FROM unnest($1::uuid[], $2::int[]) AS rest (line, quantity)
+WHERE l.id = rest.line
+RETURNING l.variant_id, rest.quantity;
 
 -- name: lock_group
 -- Make the closers of one group's orders take turns, so that the last one knows that it is the last.
@@ -165,7 +206,7 @@ SELECT
     o.id, o.number, o.group_id, o.buyer_id, b.display_name AS buyer_name, o.shop_id, s.name AS shop_name,
     s.slug AS shop_slug, o.currency, o.items_minor, o.shipping_minor, o.tax_minor, o.discount_minor,
     o.total_minor, o.commission_minor, o.status, o.payment_status, o.fulfilment_status, o.refunded_minor,
-    o.auto_accept_s, o.version, o.created_at, o.updated_at, g.shipping_address
+    o.terms, o.version, o.created_at, o.updated_at, g.shipping_address
 FROM orders AS o
 INNER JOIN order_groups AS g ON g.id = o.group_id
 INNER JOIN users AS b ON b.id = o.buyer_id
@@ -177,7 +218,7 @@ ORDER BY o.id;
 -- What was bought, as it was then, and how much of it left already.
 SELECT
     l.order_id, l.id, l.variant_id, l.product_id, l.title, l.sku, l.options, l.quantity, l.unit_price_minor,
-    l.total_minor, l.commission_basis_points, l.commission_minor,
+    l.total_minor, l.commission_basis_points, l.commission_minor, l.cancelled,
     coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped
 FROM order_lines AS l
 WHERE l.order_id = ANY ($1::uuid[])
@@ -257,7 +298,7 @@ WITH due AS (
     SELECT o.group_id
     FROM order_deadlines AS d
     INNER JOIN orders AS o ON o.id = d.order_id
-    WHERE d.kind = 'hold' AND d.due_at <= now()
+    WHERE d.kind = 'hold' AND d.paused_at IS NULL AND d.due_at <= now()
     GROUP BY o.group_id
     ORDER BY min(d.due_at)
     LIMIT $1::int
@@ -265,7 +306,7 @@ WITH due AS (
 
 SELECT
     o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM orders AS o
 WHERE o.group_id IN (SELECT due.group_id FROM due)
 ORDER BY o.id
@@ -275,16 +316,16 @@ FOR UPDATE OF o SKIP LOCKED;
 -- How many orders each group has.
 SELECT group_id, count(*)::int AS orders FROM orders WHERE group_id = ANY ($1::uuid[]) GROUP BY group_id;
 
--- name: lock_due_for_acceptance
--- Lock delivered orders whose buyer stayed silent until the deadline; those that somebody holds are passed by.
+-- name: lock_due
+-- Lock orders whose deadline of one kind is over; those that somebody holds are passed by.
 SELECT
     o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.auto_accept_s, o.version
+    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM order_deadlines AS d
 INNER JOIN orders AS o ON o.id = d.order_id
-WHERE d.kind = 'auto_accept' AND d.due_at <= now()
+WHERE d.kind = $1::text AND d.paused_at IS NULL AND d.due_at <= now()
 ORDER BY d.due_at
-LIMIT $1::int
+LIMIT $2::int
 FOR UPDATE OF o SKIP LOCKED;
 
 -- name: read_address
@@ -296,5 +337,5 @@ WHERE id = $1::uuid AND user_id = $2::uuid;
 -- name: count_orders_under_way
 -- What a shop's team begins with when it watches: its orders that are not over, by status.
 SELECT status::text AS status, count(*) AS count FROM orders
-WHERE shop_id = $1::uuid AND status IN ('pending_payment', 'paid', 'accepted', 'shipped', 'delivered')
+WHERE shop_id = $1::uuid AND status IN ('pending_payment', 'paid', 'accepted', 'shipped', 'delivered', 'disputed')
 GROUP BY orders.status ORDER BY orders.status;

@@ -56,6 +56,15 @@ UPDATE reservations SET state = $4::reservation_state
 WHERE order_id = ANY ($1::uuid[]) AND variant_id = ANY ($2::uuid[]) AND state = $3::reservation_state
 RETURNING order_id, variant_id, quantity, state;
 
+-- name: return_units
+-- Some units of sold reservations come back whose stock is locked; with the last one the reservation is over.
+UPDATE reservations AS r SET
+    state = CASE WHEN r.quantity = u.quantity THEN 'restocked' ELSE r.state END,
+    quantity = r.quantity - CASE WHEN r.quantity = u.quantity THEN 0 ELSE u.quantity END
+FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS u (order_id, variant_id, quantity)
+WHERE r.order_id = u.order_id AND r.variant_id = u.variant_id AND r.state = 'sold' AND r.quantity >= u.quantity
+RETURNING r.order_id, r.variant_id, u.quantity, r.state;
+
 -- name: skip_lock_expired
 -- Take stock rows of holds that are over, passing by those that somebody has.
 SELECT s.variant_id, v.product_id, v.active, s.on_hand, s.reserved FROM stock s JOIN variants v ON v.id = s.variant_id

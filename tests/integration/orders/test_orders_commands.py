@@ -62,6 +62,8 @@ async def test_conflicts_say_where_the_order_is_now(stage: Stage) -> None:
     with pytest.raises(Conflict) as early:
         await stage.do(shop.owner, order, SHIP)
     assert early.value.code == "order.not_accepted"
+    current = early.value.details.pop("current")
+    assert current == await stage.order(order, shop.owner)
     assert early.value.details == {
         "order": order,
         "version": 2,

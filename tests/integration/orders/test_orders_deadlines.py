@@ -7,13 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from feira.jobs.orders import handle_accept_delivered, handle_expire_unpaid
+from feira.jobs.orders import handle_expire_unpaid, handle_fire_deadlines
 from feira.jobs.run import JobRun
 from feira.platform.domain.errors import Conflict
 from feira.platform.domain.ids import JobId, OrderId
-from feira.platform.domain.jobs import AcceptDeliveredOrders, ExpireUnpaidOrders
-from feira.platform.domain.order_commands import Accept, Cancel, Deliver, Ship
-from feira.platform.domain.order_state import DeadlineKind
+from feira.platform.domain.jobs import ExpireUnpaidOrders, FireOrderDeadlines
+from feira.platform.domain.order_commands import Accept, Cancel, DeadlineKind, Deliver, Ship
 from feira.services.orders.checkout import CheckedOut
 from feira.services.orders.rows import lock_order
 from feira.services.products.stock import release_expired
@@ -26,7 +25,7 @@ async def expire(stage: Stage) -> None:
 
 
 async def accept_silent(stage: Stage) -> None:
-    await handle_accept_delivered(JobRun(stage.market, JobId(uuid4()), 1), AcceptDeliveredOrders())
+    await handle_fire_deadlines(JobRun(stage.market, JobId(uuid4()), 1), FireOrderDeadlines())
 
 
 async def until_due(stage: Stage, *orders: OrderId, kind: DeadlineKind = "hold") -> None:
