@@ -17,6 +17,7 @@ from feira.http.runner import build_runner
 from feira.http.server import build_http_app
 from feira.jobs.worker import run_worker
 from feira.platform.gateways.mail.console import ConsoleMailSender
+from feira.platform.gateways.payments.port import PaymentGateway
 from feira.platform.gateways.payments.sandbox.client import SandboxGateway, sandbox_base_urls
 from feira.platform.gateways.payments.sandbox.server import build_sandbox_app
 from feira.platform.gateways.search.postgres import PostgresSearch
@@ -69,12 +70,7 @@ async def open_ground(config: Config) -> AsyncGenerator[Ground]:
             pulse=Pulse(asking(config.postgres_dsn)),
         )
         stack.push_async_callback(database.close)
-        payments = SandboxGateway(
-            lambda: sandbox_base_urls(
-                host=config.host, port=config.port, public_url=config.public_url
-            ),
-            webhook_secret=config.sandbox_webhook_secret,
-        )
+        payments = open_payments(config)
         stack.push_async_callback(payments.close)
         storage = await open_storage(config)
         stack.push_async_callback(storage.close)
@@ -92,6 +88,32 @@ async def open_ground(config: Config) -> AsyncGenerator[Ground]:
         yield Ground(market=market, bus=bus, announcer=announcer, doorbell=doorbell)
 
 
+def open_payments(config: Config) -> PaymentGateway:
+    """The provider that the configuration names; the caller closes it. Its SDK is imported only here."""
+    match config.payments:
+        case "sandbox":
+            return SandboxGateway(
+                lambda: sandbox_base_urls(
+                    host=config.host, port=config.port, public_url=config.public_url
+                ),
+                webhook_secret=config.sandbox_webhook_secret,
+            )
+        case "stripe":
+            from feira.platform.gateways.payments.stripe.gateway import StripeGateway
+            from feira.platform.gateways.payments.stripe.part import StripeSettings
+
+            return StripeGateway(
+                StripeSettings(
+                    secret_key=config.stripe_secret_key,
+                    webhook_secrets=(
+                        config.stripe_webhook_secret,
+                        config.stripe_connect_webhook_secret,
+                    ),
+                    api_url=config.stripe_api_url,
+                )
+            )
+
+
 async def open_storage(config: Config) -> S3ObjectStore:
     """The bucket that the configuration names; the caller closes it."""
     settings = S3Settings(
@@ -103,6 +125,12 @@ async def open_storage(config: Config) -> S3ObjectStore:
         secret_key=config.s3_secret_key,
     )
     return await S3ObjectStore.open(settings)
+
+
+def _sub_apps(config: Config) -> dict[str, web.Application]:
+    if config.payments != "sandbox" or "payments" not in config.services:
+        return {}
+    return {"/sandbox": _sandbox_company(config)}
 
 
 def _sandbox_company(config: Config) -> web.Application:
@@ -150,9 +178,7 @@ async def open_node(
             node,
             readiness=readiness,
             extra_routes=sockets.routes(),
-            sub_apps={"/sandbox": _sandbox_company(config)}
-            if "payments" in config.services
-            else {},
+            sub_apps=_sub_apps(config),
         )
         runner = build_runner(app, shutdown_timeout_s=config.drain_s / 2)
         await runner.setup()

@@ -6,10 +6,12 @@ import secrets
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
 
+from feira.platform.domain.errors import FeiraError
 from feira.platform.runtime.config import Config
 
 _TIMEOUT_S = 10.0
@@ -219,6 +221,34 @@ async def _mail(config: Config) -> str:
     return f"e-mail lands in {config.mail_dir}"
 
 
+async def _payments(config: Config) -> str:
+    if config.payments == "sandbox":
+        if config.environment == "production":
+            remedy = "Set FEIRA_PAYMENTS; docs/payments.md shows how to go live"
+            raise Ailment("the sandbox moves no real money", remedy)
+        return "the sandbox: no real money moves"
+    from feira.app import open_payments
+
+    gateway = open_payments(config)
+    try:
+        await gateway.list_balance_transactions(since=datetime.now(UTC))
+    except FeiraError as error:
+        remedy = (
+            f"Correct the {config.payments}_ settings; docs/payments.md tells where they come from"
+        )
+        raise Ailment(f"{config.payments}: {error.message}", remedy) from None
+    finally:
+        await gateway.close()
+    return f"{config.payments} knows our key; {_webhooks(config)}"
+
+
+def _webhooks(config: Config) -> str:
+    path = f"{config.public_url}/v1/webhooks/{config.payments}"
+    if getattr(config, f"{config.payments}_webhook_secret"):
+        return f"it should send events to {path}"
+    return f"no webhook secret, so events are looked up hourly instead of arriving at {path}"
+
+
 async def _public_url(config: Config) -> str:
     import aiohttp
 
@@ -246,5 +276,6 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("s3", _s3),
     ("signing keys", _signing_keys),
     ("mail", _mail),
+    ("payments", _payments),
     ("public_url", _public_url),
 )

@@ -1,23 +1,19 @@
-"""Where the providers' published descriptions are."""
+"""Providers on loopback, and our gateways before them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.contracts.folder import contracts_folder
 from tests.contracts.stripe_stage import StripeStage, open_stripe
 
 
 @pytest.fixture(scope="session")
 def contracts() -> Path:
-    """The folder named by FEIRA_CONTRACTS; without it there is nothing to judge by."""
-    folder = os.environ.get("FEIRA_CONTRACTS")
-    if not folder:
-        pytest.skip("FEIRA_CONTRACTS names no folder of providers' API descriptions")
-    return Path(folder)
+    return contracts_folder()
 
 
 @pytest.fixture

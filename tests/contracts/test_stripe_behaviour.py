@@ -187,6 +187,19 @@ async def test_a_dispute_is_answered_once(stage: StripeStage, scene: Scene) -> N
     assert (await stage.gateway.fetch_dispute(reference)).fee_minor == 1500
 
 
+async def test_an_inquiry_moves_no_money_and_can_be_answered(
+    stage: StripeStage, scene: Scene
+) -> None:
+    intent = await scene.paid()
+    payment = stage.provider.things[intent.reference]["payment_intent"]
+    asked = stage.provider.open_dispute(payment, status="warning_needs_response")
+    dispute = await stage.gateway.fetch_dispute(asked["id"])
+    assert (dispute.state, dispute.fee_minor) == ("inquiry", 0)
+    evidence = Evidence(explanation="It arrived.")
+    answered = await stage.gateway.submit_evidence(asked["id"], evidence, idempotency_key=key())
+    assert answered.state == "inquiry"
+
+
 @pytest.mark.parametrize("fault", ["502", "redirect", "hang_up", "half"])
 async def test_silence_and_nonsense_mean_that_the_outcome_is_unknown(
     stage: StripeStage, scene: Scene, fault: str

@@ -108,13 +108,38 @@ def test_production_makes_no_secret_up(variable: str) -> None:
 
 
 def test_secrets_appear_in_no_representation() -> None:
-    config = load_config(
-        PRODUCTION | {"FEIRA_POSTGRES_OWNER_DSN": "postgresql://owner:owner-secret@db/x"}
-    )
+    secrets = {name: f"the-{name}-itself" for name in SECRET_SETTINGS}
+    config = msgspec.structs.replace(load_config(PRODUCTION), **secrets)
     shown = repr(config) + str(config) + repr(config.__rich_repr__())
     shown += repr(describe_config(config, PRODUCTION, None))
     for name in SECRET_SETTINGS:
         assert getattr(config, name) not in shown
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    key = tmp_path / "stripe_key"
+    key.write_text("sk_test_from_a_file\n")
+    environ = {"FEIRA_PAYMENTS": "stripe", "FEIRA_STRIPE_SECRET_KEY_FILE": str(key)}
+    assert load_config(environ).stripe_secret_key == "sk_test_from_a_file"
+    with pytest.raises(ConfigError, match="given twice"):
+        load_config(environ | {"FEIRA_STRIPE_SECRET_KEY": "sk_test_other"})
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config({"FEIRA_STRIPE_SECRET_KEY_FILE": str(tmp_path / "absent")})
+    with pytest.raises(ConfigError, match="unknown setting"):
+        load_config({"FEIRA_NOTHING_FILE": str(key)})
+
+
+def test_a_provider_is_not_chosen_without_its_key() -> None:
+    with pytest.raises(ConfigError, match="FEIRA_STRIPE_SECRET_KEY: missing"):
+        load_config({"FEIRA_PAYMENTS": "stripe"})
+    with pytest.raises(ConfigError) as wrong:
+        load_config({"FEIRA_PAYMENTS": "stripe", "FEIRA_STRIPE_SECRET_KEY": "pk_live_public"})
+    assert "pk_live_public" not in str(wrong.value)
+
+
+def test_production_with_a_real_provider_needs_no_sandbox() -> None:
+    real = {name: value for name, value in PRODUCTION.items() if "SANDBOX" not in name}
+    load_config(real | {"FEIRA_PAYMENTS": "stripe", "FEIRA_STRIPE_SECRET_KEY": "sk_live_x"})
 
 
 def test_every_setting_that_sounds_secret_is_declared_secret() -> None:

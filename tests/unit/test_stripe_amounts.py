@@ -10,6 +10,7 @@ from feira.platform.gateways.payments.stripe.amounts import (
     Flow,
     fee_minor,
     from_units,
+    payout_steps,
     step_minor,
     to_units,
 )
@@ -40,6 +41,12 @@ def test_each_currency_moves_in_its_steps(currency: str, flow: Flow, step: int) 
         with pytest.raises(GatewayRefused) as refused:
             to_units(step * 7 + 1, currency, flow)
         assert refused.value.provider_code == "amount_step"
+
+
+def test_the_gateway_tells_which_currencies_are_paid_out_in_steps() -> None:
+    steps = payout_steps()
+    assert {currency: steps[currency] for currency in ("KWD", "HUF")} == {"KWD": 10, "HUF": 100}
+    assert not steps.keys() & {"EUR", "USD", "JPY"}
 
 
 def test_every_currency_of_the_market_comes_back_as_it_went() -> None:

@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from feira.platform.runtime.config_check import check_together
+from feira.platform.runtime.config_payments import SECRET, PaymentSettings
 from feira.platform.runtime.config_source import (
     ENVIRONMENT_PREFIX,
     ConfigError,
     read_environment,
     read_file,
 )
-from feira.platform.runtime.redis_url import RedisUrlError, parse_redis_url
 
 __all__ = ["Config", "ConfigError", "ServiceName", "load_config"]
 
@@ -38,10 +39,7 @@ def _default_services() -> tuple[ServiceName, ...]:
     return ALL_SERVICES
 
 
-_SECRET = {"secret": True}
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(PaymentSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings. `load_config` is the only way to read one; tests may build one directly."""
 
     environment: Annotated[
@@ -70,7 +68,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             pattern="^postgres(ql)?://",
             description="PostgreSQL 16 or newer.",
-            extra=_SECRET,
+            extra=SECRET,
         ),
     ] = "postgresql://feira@127.0.0.1:5432/feira"
     postgres_owner_dsn: Annotated[
@@ -78,7 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             pattern="^(postgres(ql)?://.*)?$",
             description="Who owns the tables, for `feira migrate` alone; empty means postgres_dsn.",
-            extra=_SECRET,
+            extra=SECRET,
         ),
     ] = ""
     postgres_pool_min: Annotated[
@@ -92,7 +90,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://",
             description="Redis 7 or Valkey: redis://, rediss:// (TLS), unix://, redis+sentinel://, redis+cluster://.",
-            extra=_SECRET,
+            extra=SECRET,
         ),
     ] = "redis://127.0.0.1:6379/0"
 
@@ -112,15 +110,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     s3_bucket: Annotated[
         str, Meta(min_length=3, max_length=63, description="Bucket for uploaded images.")
     ] = "feira"
-    s3_access_key: Annotated[str, Meta(description="S3 access key.", extra=_SECRET)] = ""
-    s3_secret_key: Annotated[str, Meta(description="S3 secret key.", extra=_SECRET)] = ""
+    s3_access_key: Annotated[str, Meta(description="S3 access key.", extra=SECRET)] = ""
+    s3_secret_key: Annotated[str, Meta(description="S3 secret key.", extra=SECRET)] = ""
 
     signing_keys_dir: Annotated[
         Path, Meta(description="Folder of Ed25519 PEM private keys that sign access tokens.")
     ] = Path(".feira/keys")
     secret_key: Annotated[
         str,
-        Meta(description="Key of signed cursors and links, 32 characters or more.", extra=_SECRET),
+        Meta(description="Key of signed cursors and links, 32 characters or more.", extra=SECRET),
     ] = ""
 
     mail_sender: Annotated[
@@ -132,10 +130,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mail_from: Annotated[
         str, Meta(pattern="@", description="Sender of every e-mail, as in a From header.")
     ] = "Feira <no-reply@feira.localhost>"
-    payments: Annotated[Literal["sandbox"], Meta(description="Payment provider.")] = "sandbox"
-    sandbox_webhook_secret: Annotated[
-        str, Meta(description="HMAC key of the sandbox provider's webhooks.", extra=_SECRET)
-    ] = ""
     search: Annotated[Literal["postgres"], Meta(description="Search engine.")] = "postgres"
 
     log_level: Annotated[LogLevel, Meta(description="Lowest level that is written.")] = "info"
@@ -196,29 +190,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.s3_public_url or self.s3_endpoint_url
 
 
+def _metas(name: str) -> list[Meta]:
+    kinds = {field.name: field.type for field in msgspec.structs.fields(Config)}
+    return [meta for meta in kinds[name].__metadata__ if isinstance(meta, Meta)]
+
+
 SECRET_SETTINGS = frozenset(
-    {
-        "postgres_dsn",
-        "postgres_owner_dsn",
-        "redis_url",
-        "s3_access_key",
-        "s3_secret_key",
-        "secret_key",
-        "sandbox_webhook_secret",
-    }
+    field.name
+    for field in msgspec.structs.fields(Config)
+    if any(meta.extra == SECRET for meta in _metas(field.name))
 )
-_REQUIRED_IN_PRODUCTION = (
-    "postgres_dsn",
-    "redis_url",
-    "public_url",
-    "s3_endpoint_url",
-    "s3_access_key",
-    "s3_secret_key",
-    "signing_keys_dir",
-    "secret_key",
-    "sandbox_webhook_secret",
-)
-_SECRET_KEY_LENGTH_MIN = 32
 
 
 def load_config(environ: Mapping[str, str], file: Path | None = None) -> Config:
@@ -231,7 +212,7 @@ def load_config(environ: Mapping[str, str], file: Path | None = None) -> Config:
     given = {**read_file(file, names), **read_environment(environ, names)}
     values = {name: value for name, (value, _) in given.items()}
     config = _convert(values, {name: label for name, (_, label) in given.items()})
-    _check_together(config, frozenset(values))
+    check_together(config, frozenset(values))
     return config
 
 
@@ -271,34 +252,6 @@ def _decode_path(kind: type, value: object) -> Path:
     raise msgspec.ValidationError(message)
 
 
-def _check_together(config: Config, given: frozenset[str]) -> None:
-    if config.postgres_pool_max < config.postgres_pool_min:
-        raise ConfigError(
-            "postgres_pool_max",
-            f"{config.postgres_pool_max} is below postgres_pool_min",
-            f"Should be {config.postgres_pool_min} or more",
-        )
-    try:
-        parse_redis_url(config.redis_url)
-    except RedisUrlError as error:
-        raise ConfigError(
-            "redis_url", str(error), "docs/redis.md shows how it should look"
-        ) from None
-    if config.secret_key and len(config.secret_key) < _SECRET_KEY_LENGTH_MIN:
-        raise ConfigError(
-            "secret_key", "too short", f"Should be {_SECRET_KEY_LENGTH_MIN} characters or more"
-        )
-    if config.environment != "production":
-        return
-    for name in _REQUIRED_IN_PRODUCTION:
-        if name not in given or not getattr(config, name):
-            raise ConfigError(
-                ENVIRONMENT_PREFIX + name.upper(),
-                "missing, and production makes nothing up",
-                "Set it in the environment or the file",
-            )
-
-
 def masked_values(config: Config) -> list[tuple[str, object]]:
     """Every setting; secrets that are set are replaced by a mask."""
     return [
@@ -309,8 +262,7 @@ def masked_values(config: Config) -> list[tuple[str, object]]:
 
 def setting_meaning(name: str) -> str:
     """The setting's own sentence."""
-    metas = Config.__annotations__[name].__metadata__
-    return next(meta.description for meta in metas if isinstance(meta, Meta)) or ""
+    return next(meta.description for meta in _metas(name)) or ""
 
 
 def setting_text(value: object) -> str:

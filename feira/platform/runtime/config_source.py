@@ -9,6 +9,7 @@ from typing import Any
 ENVIRONMENT_PREFIX = "FEIRA_"
 # Variables that carry the prefix without being settings: the command line's and the tests' own.
 _NOT_SETTINGS = frozenset({"FEIRA_CONFIG", "FEIRA_CONTRACTS"})
+_FILE = "_file"
 _LISTS = frozenset({"services", "cors_origins"})
 
 # The raw value of each setting given, with the words that tell a person where it stands.
@@ -51,18 +52,38 @@ def read_file(file: Path | None, names: frozenset[str]) -> Given:
 def read_environment(environ: Mapping[str, str], names: frozenset[str]) -> Given:
     """Settings among the variables; lists are split at commas.
 
+    `FEIRA_X_FILE` names a file that holds the value of `x`, as containers are handed secrets.
+
     Raises:
-        ConfigError: a variable has our prefix and an unknown name.
+        ConfigError: a variable has our prefix and an unknown name, or its file cannot be read.
     """
     given: Given = {}
     for variable, text in environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _NOT_SETTINGS:
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        of_file = name.removesuffix(_FILE)
+        if name not in names and of_file in names and variable == variable.upper():
+            if variable.removesuffix(_FILE.upper()) in environ:
+                raise ConfigError(variable, f"{of_file} is given twice", "Give one of the two")
+            given[of_file] = (_value(of_file, _content(variable, text)), variable)
+            continue
         if name not in names or variable != variable.upper():
             raise _unknown(variable, name, names)
-        given[name] = (_split(text) if name in _LISTS else text, variable)
+        given[name] = (_value(name, text), variable)
     return given
+
+
+def _value(name: str, text: str) -> str | list[str]:
+    return _split(text) if name in _LISTS else text
+
+
+def _content(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigError(variable, f"{path}: {reason}", "Name a readable text file") from None
 
 
 def _split(text: str) -> list[str]:

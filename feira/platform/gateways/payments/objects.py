@@ -6,6 +6,7 @@ ours for it, given when it was made: an effect whose answer was lost is recognis
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
@@ -26,7 +27,13 @@ IntentState = Literal[
 RefundState = Literal["pending", "succeeded", "failed"]
 TransferState = Literal["pending", "made", "failed", "reversed"]
 PayoutState = Literal["pending", "paid", "failed", "canceled"]
-DisputeState = Literal["needs_response", "under_review", "won", "lost"]
+DisputeState = Literal[
+    "inquiry",  # the bank asks first: no money has moved, and an answer may prevent that it does
+    "needs_response",
+    "under_review",
+    "won",
+    "lost",
+]
 MovementKind = Literal[
     "charge",
     "refund",
@@ -56,6 +63,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     # How far back `list_events` goes; 0 where there is no such list.
     events_kept_s: int
     authorization_lasts_s: int
+    # Currencies in which payouts, and the transfers for them, are multiples of more than one minor unit.
+    payout_steps: Mapping[str, int] = {}
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +159,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     """A buyer's bank takes a payment back. `fee_minor` is the provider's price for it.
 
-    While it is open, and when it is lost, `amount_minor` is gone from the market's balance. A lost one can be won yet.
+    While it is open (but no `inquiry`), and when it is lost, `amount_minor` is gone from the market's balance. A lost one can be won yet.
     """
 
     reference: str

@@ -43,6 +43,12 @@ def step_minor(currency: str, flow: Flow) -> int:
     return step_units * down // gcd(step_units, up)
 
 
+def payout_steps() -> dict[str, int]:
+    """Of the market's currencies, those that are not paid out to the minor unit."""
+    steps = {currency: step_minor(currency, "payout") for currency in MINOR_DIGITS}
+    return {currency: step for currency, step in steps.items() if step > 1}
+
+
 def to_units(amount_minor: int, currency: str, flow: Flow) -> int:
     """The amount as Stripe wants it.
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _TEXT_LENGTH_MAX: Final = 20_000
 
 _STATES: Final[dict[str, DisputeState]] = {
-    "warning_needs_response": "needs_response",
-    "warning_under_review": "under_review",
+    "warning_needs_response": "inquiry",
+    "warning_under_review": "inquiry",
     "warning_closed": "won",
     "needs_response": "needs_response",
     "under_review": "under_review",
@@ -48,7 +48,7 @@ class StripeDisputes(StripeIntents):
             return await self._dispute(await self.stripe.ask(call, wire.Dispute))
         except GatewayRefused as refusal:
             # Stripe's refusal of a second answer has no code of its own.
-            if (await self.fetch_dispute(reference)).state == "needs_response":
+            if (await self.fetch_dispute(reference)).state in {"inquiry", "needs_response"}:
                 raise
             raise GatewayRefused(
                 "unexpected_state", refusal.message, provider_code=refusal.provider_code

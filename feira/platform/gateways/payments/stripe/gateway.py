@@ -6,6 +6,7 @@ from typing import Final
 
 from feira.platform.gateways.payments.objects import Capabilities
 from feira.platform.gateways.payments.stripe.accounts import StripeAccounts
+from feira.platform.gateways.payments.stripe.amounts import payout_steps
 from feira.platform.gateways.payments.stripe.disputes import StripeDisputes
 from feira.platform.gateways.payments.stripe.news import NAME, StripeNews
 from feira.platform.gateways.payments.stripe.refunds import StripeRefunds
@@ -29,6 +30,7 @@ class StripeGateway(StripeAccounts, StripeRefunds, StripeTransfers, StripeDisput
         events_kept_s=30 * _DAY_S,
         # Of the card networks' windows the shortest; each intent tells its own.
         authorization_lasts_s=5 * _DAY_S,
+        payout_steps=payout_steps(),
     )
 
     async def close(self) -> None:

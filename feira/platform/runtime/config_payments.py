@@ -1,0 +1,50 @@
+"""Settings of payment providers: which one this market uses, and its keys there."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+SECRET = {"secret": True}
+PaymentsName = Literal["sandbox", "stripe"]
+
+
+class PaymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of `Config` that is about payments. docs/payments.md tells where each value comes from."""
+
+    payments: Annotated[PaymentsName, Meta(description="Payment provider.")] = "sandbox"
+    sandbox_webhook_secret: Annotated[
+        str, Meta(description="HMAC key of the sandbox provider's webhooks.", extra=SECRET)
+    ] = ""
+    stripe_secret_key: Annotated[
+        str,
+        Meta(
+            pattern="^((sk|rk)_(test|live)_.+)?$",
+            description="Stripe's secret or restricted key.",
+            extra=SECRET,
+        ),
+    ] = ""
+    stripe_webhook_secret: Annotated[
+        str,
+        Meta(
+            description="Signing secret of the webhook endpoint for the market's own events; without it events are looked up.",
+            extra=SECRET,
+        ),
+    ] = ""
+    stripe_connect_webhook_secret: Annotated[
+        str,
+        Meta(
+            description="Signing secret of the webhook endpoint for connected accounts' events.",
+            extra=SECRET,
+        ),
+    ] = ""
+    stripe_api_url: Annotated[
+        str, Meta(pattern="^https?://[^/]+$", description="Stripe's API, or what stands in for it.")
+    ] = "https://api.stripe.com"
+
+
+# What each provider cannot work without.
+REQUIRED_BY_PROVIDER: dict[PaymentsName, tuple[str, ...]] = {
+    "sandbox": (),
+    "stripe": ("stripe_secret_key",),
+}
