@@ -113,12 +113,25 @@ class Floor:
         self, method: str, path: str, body: object = None, **headers: str
     ) -> tuple[int, dict[str, Any]]:
         """Call the sandbox company's API as anybody with the key may."""
-        key = api_key(self.market.config.sandbox_webhook_secret)
-        headers = {"Authorization": f"Bearer {key}", **headers}
+        headers = {**self.sandbox_headers, **headers}
         async with self.session.request(
             method, f"{self.url}/sandbox{path}", json=body, headers=headers
         ) as answer:
             return answer.status, await answer.json(content_type=None)
+
+    @property
+    def sandbox_headers(self) -> dict[str, str]:
+        key = api_key(self.market.config.sandbox_webhook_secret)
+        return {"Authorization": f"Bearer {key}"}
+
+    async def sandbox_through(self, session: aiohttp.ClientSession, key: str) -> int:
+        """Make an intent with this key; the status of the answer."""
+        body = {"amount_minor": 100, "currency": "EUR", "return_url": "https://x.example"}
+        headers = {**self.sandbox_headers, "Idempotency-Key": key}
+        async with session.post(
+            f"{self.url}/sandbox/v1/payment_intents", json=body, headers=headers
+        ) as answer:
+            return answer.status
 
     async def fault(self, operation: str, kind: str, calls: int = 1) -> None:
         body = {"operation": operation, "kind": kind, "calls": calls}
