@@ -12,19 +12,13 @@ from feira.http.endpoint import endpoint
 from feira.platform.domain.errors import NotFound
 from feira.platform.domain.ids import PaymentId, ShopId
 from feira.platform.domain.permissions import require
-from feira.services.payments import commission, invariants, ledger, outcomes, payments, webhooks
+from feira.services.payments import commission, invariants, ledger, outcomes, payments
 from feira.services.payments.commission import ChangeCommission, CommissionView
 from feira.services.payments.invariants import Finding
 from feira.services.payments.ledger import BalanceView
 from feira.services.payments.payments import PaymentView
 from feira.services.users.shops import shop_roles
 from feira.sql.database import Tx
-
-
-class WebhookReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """`new` is false for an event that was kept before."""
-
-    new: bool
 
 
 class LedgerHealthView(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,19 +58,6 @@ async def refresh_payment(call: Call, payment: PaymentId) -> PaymentView:
         return (await payments.load_payment(tx.con, payment)).view
 
     return await call.transact(PaymentView, apply)
-
-
-@endpoint(
-    "POST",
-    "/v1/webhooks/{provider}",
-    service="payments",
-    summary="For payment providers: deliver an event.",
-    signed_in=False,
-)
-async def receive_webhook(call: Call, provider: str) -> WebhookReceived:
-    """Verified by its signature on the raw body, kept once and acknowledged; its effect follows."""
-    new = await webhooks.receive(call.market, provider, call.request.headers, call.raw_body)
-    return WebhookReceived(new=new)
 
 
 @endpoint(
@@ -138,7 +119,6 @@ async def get_ledger_health(call: Call) -> LedgerHealthView:
 ENDPOINTS: Final = (
     get_payment,
     refresh_payment,
-    receive_webhook,
     get_shop_balance,
     get_commission,
     put_commission,

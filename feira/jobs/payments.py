@@ -12,9 +12,10 @@ from feira.platform.domain.jobs import (
     CreatePaymentIntent,
     HandleWebhook,
     RefundPayment,
+    SweepProviderEvents,
 )
 from feira.platform.gateways.payments.objects import SubjectKind
-from feira.services.payments import outcomes, payments, refunds, webhooks
+from feira.services.payments import event_sweep, outcomes, payments, refunds, webhooks
 from feira.services.payments.webhooks import WebhookRow
 from feira.services.users.shops import apply_account
 from feira.sql.database import Tx
@@ -80,6 +81,10 @@ async def handle_webhook(run: JobRun, job: HandleWebhook) -> None:
     await look(run, event)
 
 
+async def handle_sweep_events(run: JobRun, _job: SweepProviderEvents) -> None:
+    await event_sweep.sweep_events(run.market)
+
+
 async def _look_at_account(run: JobRun, event: WebhookRow) -> None:
     account = await run.market.payments.fetch_account(event.subject)
 
@@ -122,4 +127,5 @@ HANDLERS: Final[Handlers] = {
     CancelPaymentIntent: handle_cancel_intent,
     RefundPayment: handle_refund,
     HandleWebhook: handle_webhook,
+    SweepProviderEvents: handle_sweep_events,
 }

@@ -27,6 +27,7 @@ from feira.platform.domain.jobs import (
     ReleaseExpiredReservations,
     RollUpLedger,
     SweepAttachments,
+    SweepProviderEvents,
 )
 from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
@@ -62,6 +63,7 @@ SCHEDULES: Final = (
     Schedule(name="ledger.roll_up", every_s=60, job=lambda _: RollUpLedger()),
     Schedule(name="ledger.check", every_s=86_400, job=lambda _: CheckLedger()),
     Schedule(name="messaging.sweep_attachments", every_s=600, job=lambda _: SweepAttachments()),
+    Schedule(name="payments.sweep_events", every_s=3600, job=lambda _: SweepProviderEvents()),
     Schedule(name="jobs.purge", every_s=3600, job=lambda _: Purge()),
 )
 

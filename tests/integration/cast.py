@@ -248,6 +248,7 @@ async def assemble(market: Market) -> Cast:
         placed_order=OrderId(uuid4()),
         unpaid_order=OrderId(uuid4()),
     )
+    cast.ids["provider_event"] = await cast.market.database.transact(_new_provider_event)
     cast.ids |= {name: await cast.fresh(name) for name in ("media", "address", "session", "job")}
     cast.ids["variant"] = str(variant)
     await _buy(cast, shop, variant)
@@ -321,6 +322,15 @@ async def _new_dead_job(tx: Tx) -> str:
         " VALUES ('test.cast', '{}', 'dead', now(), 12) RETURNING id"
     )
     return str(job)
+
+
+async def _new_provider_event(tx: Tx) -> str:
+    event: UUID = await tx.con.fetchval(
+        "INSERT INTO webhook_events (provider, event_id, type, kind, subject, handled_at)"
+        " VALUES ('sandbox', $1, 'payment_intent.succeeded', 'intent', 'pi_cast', now()) RETURNING id",
+        uuid4().hex,
+    )
+    return str(event)
 
 
 async def _buy(cast: Cast, shop: ShopId, variant: VariantId) -> None:

@@ -121,6 +121,12 @@ class HandleWebhook(Job, frozen=True, kw_only=True, tag="payments.handle_webhook
     event_id: str
 
 
+class SweepProviderEvents(Job, frozen=True, kw_only=True, tag="payments.sweep_events"):
+    """Adopt what the provider's list of events has and its webhooks did not bring."""
+
+    timeout_s: ClassVar[float] = 300.0
+
+
 class NotifyOrderPaid(Job, frozen=True, kw_only=True, tag="notifications.order_paid"):
     order: OrderId
 

@@ -93,23 +93,6 @@ UPDATE refunds SET gateway_reference = $2::text WHERE id = $1::uuid AND gateway_
 -- The refund came to its end. Its payment is locked.
 UPDATE refunds SET state = $2::text::refund_state, finished_at = now() WHERE id = $1::uuid;
 
--- name: insert_webhook_event
--- Keep what a provider told us; one that we know already gives no row.
-INSERT INTO webhook_events (provider, account, event_id, type, kind, subject, body)
-VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::jsonb)
-ON CONFLICT (provider, account, event_id) DO NOTHING
-RETURNING true;
-
--- name: read_webhook_event
--- A stored event, to be handled.
-SELECT provider, account, event_id, type, kind, subject, handled_at
-FROM webhook_events WHERE provider = $1::text AND account = $2::text AND event_id = $3::text;
-
--- name: mark_webhook_handled
--- The event's effect is committed with this.
-UPDATE webhook_events SET handled_at = now()
-WHERE provider = $1::text AND account = $2::text AND event_id = $3::text AND handled_at IS NULL;
-
 -- name: read_commission_rule
 -- The platform's rule that is valid now.
 SELECT basis_points, valid_from FROM commission_rules
