@@ -41,7 +41,7 @@ async def receive_webhook(call: Call, provider: str) -> WebhookReceived:
 
 @endpoint(
     "GET",
-    "/v1/admin/provider-events",
+    "/v1/operations/provider-events",
     service="payments",
     summary="List what payment providers told us, the latest first.",
 )
@@ -53,7 +53,7 @@ async def list_events(call: Call, query: ProviderEventFilter) -> ProviderEventPa
 
 @endpoint(
     "POST",
-    "/v1/admin/provider-events/{provider_event}/replay",
+    "/v1/operations/provider-events/{provider_event}/replay",
     service="payments",
     summary="Handle a provider's event again.",
 )

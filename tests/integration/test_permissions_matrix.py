@@ -92,8 +92,8 @@ POST   /v1/orders/{order}/refunds                      401 404 403 404 ok  ok  4
 GET    /v1/payments/{payment}                          401 404 ok  404 404 404 404 ok  ok  ok
 POST   /v1/payments/{payment}/refresh                  401 404 ok  404 404 404 404 ok  ok  ok
 POST   /v1/webhooks/{provider}                         403 403 403 403 403 403 403 403 403 403
-GET    /v1/admin/provider-events                       401 403 403 403 403 403 403 403 ok  ok
-POST   /v1/admin/provider-events/{provider_event}/replay 401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/operations/provider-events                       401 403 403 403 403 403 403 403 ok  ok
+POST   /v1/operations/provider-events/{provider_event}/replay 401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/shops/{shop}/balance                        401 404 404 404 ok  ok  404 ok  ok  ok
 GET    /v1/admin/commission                            401 403 403 403 403 403 403 403 ok  ok
 PUT    /v1/admin/commission                            401 403 403 403 403 403 403 403 ok  ok

@@ -17,7 +17,7 @@ from feira.platform.gateways.payments.sandbox.client import SandboxGateway
 from feira.services.payments.event_sweep import sweep_events
 from tests.integration.payments.floor import Floor
 
-EVENTS = "/v1/admin/provider-events"
+EVENTS = "/v1/operations/provider-events"
 
 
 async def lose_every_webhook(floor: Floor) -> None:
