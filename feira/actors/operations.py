@@ -11,7 +11,7 @@ from feira.actors.registry import Registry
 from feira.actors.report import report
 from feira.actors.topic import TopicActor
 from feira.platform.domain.topics import OPS, Topic
-from feira.services.operations.jobs import read_job_counts
+from feira.services.operations.jobs import read_kinds
 
 if TYPE_CHECKING:
     from feira.actors.node import Node
@@ -30,7 +30,7 @@ class OperationsActor(TopicActor):
 
     async def snapshot(self) -> dict[str, object]:
         async with self.node.database.connection() as con:
-            return {"jobs": (await read_job_counts(con)).items}
+            return {"jobs": (await read_kinds(con)).items}
 
 
 async def tell_traffic_for_ever(

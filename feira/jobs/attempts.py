@@ -4,8 +4,8 @@ claim: no row           -> nothing to do (taken, done, overtaken, or freed meanw
 kind or args unknown    -> dead at once: another attempt would read the same
 handler returns         -> done (by its own commit, or here)
 handler raises          -> ready after a backoff, or dead when it was the last attempt
-LostAttempt             -> nothing: the job is somebody else's
-cancelled (stopping)    -> ready at once, uncounted
+LostAttempt             -> cancelled where an operator asked for it; else nothing: the job is somebody else's
+stopped with its worker -> ready at once, uncounted
 Postgres away           -> nothing: the lease runs out and the sweeper frees it
 """
 
@@ -23,21 +23,22 @@ from feira.jobs import metrics
 from feira.jobs.run import Handler, Handlers, JobRun, LostAttempt
 from feira.platform.domain.errors import Conflict, FeiraError, Unavailable
 from feira.platform.domain.ids import JobId
-from feira.platform.domain.job_events import JobDied
-from feira.platform.domain.jobs import BACKOFF_MAX_S, Job, backoff_s
+from feira.platform.domain.job_events import JobCancelled, JobDied
+from feira.platform.domain.jobs import BACKOFF_MAX_S, Job, backoff_s, kind_of
 from feira.platform.domain.topics import OPS
 from feira.platform.runtime.config import MASK, SECRET_SETTINGS
+from feira.platform.runtime.doorbell import Doorbell
 from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.jobs import (
     ClaimedJob,
-    bury_attempt,
+    SettledAttempt,
     claim_attempt,
+    end_cancelled,
+    fail_attempt,
     finish_attempt,
-    kind_of,
     release_attempt,
-    retry_attempt,
 )
 
 # A lease outlasts its attempt's timeout by what settling it may take.
@@ -51,9 +52,15 @@ class Attempts:
     """Performs attempts with the given handlers."""
 
     def __init__(
-        self, market: Market, handlers: Handlers, *, lease_margin_s: float = LEASE_MARGIN_S
+        self,
+        market: Market,
+        handlers: Handlers,
+        doorbell: Doorbell | None = None,
+        *,
+        lease_margin_s: float = LEASE_MARGIN_S,
     ) -> None:
         self._market: Final = market
+        self._doorbell: Final = doorbell
         self._kinds: Final[dict[str, tuple[type[Job], Handler]]] = {
             kind_of(job): (job, handler) for job, handler in handlers.items()
         }
@@ -75,6 +82,7 @@ class Attempts:
                     attempt,
                     leases_s=self._leases_s,
                     lease_else_s=self._lease_else_s,
+                    worker=self._market.config.node_name,
                 )
         except (Unavailable, Conflict) as error:
             log.warning("job_not_claimed", job=str(job_id), attempt=attempt, error=error.code)
@@ -87,22 +95,24 @@ class Attempts:
         try:
             outcome = await self._perform_claimed(claimed)
         except asyncio.CancelledError:
-            await asyncio.shield(self._settle(claimed, "released", self._release(claimed)))
+            await asyncio.shield(self._settle(claimed, self._release(claimed)))
             raise
+        if self._doorbell is not None and self._is_limited(claimed.kind):
+            # Its place is free: the next of its kind need not wait for a look.
+            self._doorbell.ring()
         metrics.ATTEMPTS.labels(claimed.kind, outcome).inc()
 
     async def _perform_claimed(self, claimed: ClaimedJob) -> str:
         known = self._kinds.get(claimed.kind)
         if known is None:
             text = f"UnknownKind: this version has no handler for {claimed.kind!r}"
-            return await self._settle(claimed, "dead", self._bury(claimed, text))
+            return await self._settle(claimed, self._note_failure(claimed, None, text))
         kind, handler = known
         try:
             job = msgspec.json.decode(claimed.args, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return await self._settle(
-                claimed, "dead", self._bury(claimed, f"UndecodableArgs: {error}")
-            )
+            text = f"UndecodableArgs: {error}"
+            return await self._settle(claimed, self._note_failure(claimed, None, text))
         run = JobRun(self._market, claimed.id, claimed.attempt, kind=claimed.kind)
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -113,15 +123,12 @@ class Attempts:
             metrics.RUNNING.dec()
             metrics.SECONDS.labels(claimed.kind).observe(loop.time() - started)
         if isinstance(error, LostAttempt):
-            log.warning(
-                "job_overtaken", job=str(claimed.id), kind=claimed.kind, attempt=run.attempt
-            )
-            return "lost"
+            return await self._settle(claimed, self._end_cancelled(claimed))
         if error is not None:
             return await self._fail(claimed, error)
         if run.committed:
             return "done"
-        return await self._settle(claimed, "done", self._finish(claimed))
+        return await self._settle(claimed, self._finish(claimed))
 
     async def _fail(self, claimed: ClaimedJob, error: Exception) -> str:
         text = self._describe(error)
@@ -137,57 +144,64 @@ class Attempts:
             exc_info=None if isinstance(error, FeiraError | TimeoutError) else error,
         )
         if is_last:
-            return await self._settle(claimed, "dead", self._bury(claimed, text))
+            return await self._settle(claimed, self._note_failure(claimed, None, text))
         delay_s = backoff_s(claimed.attempt, random.random())  # noqa: S311
         if isinstance(error, FeiraError) and error.retry_after_s is not None:
             delay_s = min(max(delay_s, error.retry_after_s), BACKOFF_MAX_S)
-        return await self._settle(claimed, "retry", self._retry(claimed, delay_s, text))
+        return await self._settle(claimed, self._note_failure(claimed, delay_s, text))
 
-    async def _settle(self, claimed: ClaimedJob, outcome: str, settling: Awaitable[bool]) -> str:
+    async def _settle(self, claimed: ClaimedJob, settling: Awaitable[str]) -> str:
         """Write down what became of the attempt, and return it; `lost` when the row is not ours any more."""
         failpoint("jobs.settling", claimed.kind)
         try:
-            if await settling:
-                failpoint("jobs.settled", claimed.kind)
-                return outcome
+            outcome = await settling
         except (Unavailable, Conflict) as error:
             log.warning(
                 "job_not_settled",
                 job=str(claimed.id),
                 kind=claimed.kind,
                 attempt=claimed.attempt,
-                outcome=outcome,
                 error=error.code,
             )
-        return "lost"
-
-    async def _finish(self, claimed: ClaimedJob) -> bool:
-        async with self._market.database.connection() as con:
-            return await finish_attempt(con, claimed.id, claimed.attempt)
-
-    async def _retry(self, claimed: ClaimedJob, delay_s: float, error: str) -> bool:
-        async with self._market.database.connection() as con:
-            return await retry_attempt(
-                con, claimed.id, claimed.attempt, delay_s=delay_s, error=error
+            return "lost"
+        failpoint("jobs.settled", claimed.kind)
+        if outcome == "lost":
+            log.warning(
+                "job_overtaken", job=str(claimed.id), kind=claimed.kind, attempt=claimed.attempt
             )
+        return outcome
 
-    async def _release(self, claimed: ClaimedJob) -> bool:
+    async def _finish(self, claimed: ClaimedJob) -> str:
         async with self._market.database.connection() as con:
-            return await release_attempt(con, claimed.id, claimed.attempt)
+            if await finish_attempt(con, claimed.id, claimed.attempt):
+                return "done"
+        return await self._end_cancelled(claimed)
 
-    async def _bury(self, claimed: ClaimedJob, error: str) -> bool:
-        async def bury(tx: Tx) -> bool:
-            if not await bury_attempt(tx.con, claimed.id, claimed.attempt, error=error):
-                return False
-            tx.emit(
-                OPS,
-                JobDied(
-                    job=claimed.id, job_kind=claimed.kind, attempt=claimed.attempt, error=error
-                ),
+    async def _note_failure(self, claimed: ClaimedJob, retry_in_s: float | None, error: str) -> str:
+        async def note(tx: Tx) -> str:
+            settled = await fail_attempt(
+                tx.con, claimed.id, claimed.attempt, retry_in_s=retry_in_s, error=error
             )
-            return True
+            return _tell(tx, claimed, settled, ready="retry", error=error)
 
-        return await self._market.database.transact(bury)
+        return await self._market.database.transact(note)
+
+    async def _end_cancelled(self, claimed: ClaimedJob) -> str:
+        async def end(tx: Tx) -> str:
+            return _tell(tx, claimed, await end_cancelled(tx.con, claimed.id, claimed.attempt))
+
+        return await self._market.database.transact(end)
+
+    async def _release(self, claimed: ClaimedJob) -> str:
+        async def release(tx: Tx) -> str:
+            settled = await release_attempt(tx.con, claimed.id, claimed.attempt)
+            return _tell(tx, claimed, settled, ready="released")
+
+        return await self._market.database.transact(release)
+
+    def _is_limited(self, kind: str) -> bool:
+        known = self._kinds.get(kind)
+        return known is not None and known[0].concurrency_max is not None
 
     def _describe(self, error: Exception) -> str:
         """Type and message, for operators. One line: Postgres puts the row's values on the next ones."""
@@ -198,6 +212,35 @@ class Attempts:
             if secret:
                 text = text.replace(secret, MASK)
         return text[:ERROR_CHARS_MAX]
+
+
+def _tell(
+    tx: Tx,
+    claimed: ClaimedJob,
+    settled: SettledAttempt | None,
+    *,
+    ready: str = "",
+    error: str = "",
+) -> str:
+    """Tell operators of a job that came to its end, and return the outcome; `ready` names it for one that goes on."""
+    match settled:
+        case None:
+            return "lost"
+        case SettledAttempt(state="ready"):
+            return ready
+        case SettledAttempt(state="dead"):
+            tx.emit(
+                OPS,
+                JobDied(
+                    job=claimed.id, job_kind=claimed.kind, attempt=claimed.attempt, error=error
+                ),
+            )
+        case _:
+            tx.emit(
+                OPS,
+                JobCancelled(job=claimed.id, job_kind=claimed.kind, by=settled.cancel_asked_by),
+            )
+    return settled.state
 
 
 async def _run_handler(handler: Handler, run: JobRun, job: Job) -> Exception | None:

@@ -14,17 +14,17 @@ from arq.connections import ArqRedis
 
 from feira.jobs.metrics import RELAYED
 from feira.jobs.queue import REDIS_AWAY, close_queue, enqueue, open_queue
+from feira.platform.domain.jobs import PATIENCE_S, known_kinds
 from feira.platform.runtime.doorbell import Doorbell
 from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
-from feira.sql.jobs import QueuedAttempt, next_run_in_s, queue_due, unqueue
+from feira.sql.jobs import QueuedAttempt, declare_limits, next_run_in_s, queue_due, unqueue
 
 BATCH_MAX: Final = 100
 # Beyond, rows wait where their order is kept and a lost Redis costs nothing.
 QUEUE_DEPTH_MAX: Final = 100
 QUEUED_LEASE_S: Final = 15.0
-FULL_PAUSE_S: Final = 0.2
-SENDS_AT_ONCE_MAX: Final = 8
+FULL_PAUSE_S: Final = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,9 @@ class Relay:
         self._market: Final = market
         self._doorbell: Final = doorbell
         self._queued_lease_s: Final = queued_lease_s
+        kinds = known_kinds()
+        self._patience_s: Final = {name: PATIENCE_S[kind.priority] for name, kind in kinds.items()}
+        self._limits: Final = {name: kind.concurrency_max for name, kind in kinds.items()}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop`: at each ring, when the next row is due, and every `job_relay_poll_s` anyway.
@@ -47,6 +50,7 @@ class Relay:
         """
         queue = open_queue(self._market.config)
         try:
+            await self.declare()
             while not stop.is_set():
                 await self._wait(stop, await self._relay_all(queue, stop))
         finally:
@@ -63,9 +67,10 @@ class Relay:
         room = QUEUE_DEPTH_MAX - int(await queue.zcard(queue.default_queue_name))
         if room <= 0:
             return 0
+        limit = min(BATCH_MAX, room)
         async with self._market.database.connection() as con:
             attempts = await queue_due(
-                con, limit=min(BATCH_MAX, room), lease_s=self._queued_lease_s
+                con, limit=limit, lease_s=self._queued_lease_s, patience_s=self._patience_s
             )
         if attempts:
             failpoint("relay.queued")
@@ -73,30 +78,21 @@ class Relay:
             failpoint("relay.sent")
         return len(attempts)
 
+    async def declare(self) -> None:
+        """Write down how many of each of this version's kinds may be under way at once."""
+        async with self._market.database.connection() as con:
+            await declare_limits(con, self._limits)
+
     async def _send(self, queue: ArqRedis, attempts: list[QueuedAttempt]) -> None:
-        sending = asyncio.Semaphore(SENDS_AT_ONCE_MAX)
-        failed: list[QueuedAttempt] = []
-        errors: list[Exception] = []
-
-        async def send(attempt: QueuedAttempt) -> None:
-            async with sending:
-                if errors:
-                    failed.append(attempt)
-                    return
-                try:
-                    await enqueue(queue, attempt)
-                except REDIS_AWAY as error:
-                    failed.append(attempt)
-                    errors.append(error)
-
-        await asyncio.gather(*(send(attempt) for attempt in attempts))
-        RELAYED.inc(len(attempts) - len(failed))
-        if errors:
-            # A message may be there after all: it finds its row ready and claims nothing, or queued again
-            # under the same number and claims that.
+        try:
+            await enqueue(queue, attempts)
+        except REDIS_AWAY:
+            # Some messages may be there after all: they find their rows ready and claim nothing, or queued again
+            # under the same number and claim that.
             async with self._market.database.connection() as con:
-                await unqueue(con, failed)
-            raise errors[0]
+                await unqueue(con, [(attempt.id, attempt.attempt) for attempt in attempts])
+            raise
+        RELAYED.inc(len(attempts))
 
     async def _relay_all(self, queue: ArqRedis, stop: asyncio.Event) -> float:
         """Relay what is due; return the seconds after which to look again without being rung."""

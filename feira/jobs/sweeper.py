@@ -10,7 +10,7 @@ import structlog
 
 from feira.jobs.metrics import SWEPT
 from feira.jobs.supervision import pause
-from feira.platform.domain.job_events import JobDied
+from feira.platform.domain.job_events import JobCancelled, JobDied
 from feira.platform.domain.topics import OPS
 from feira.platform.runtime.doorbell import Doorbell
 from feira.platform.runtime.failpoints import failpoint
@@ -44,7 +44,7 @@ class Sweeper:
         if swept:
             failpoint("sweeper.swept")
         for job in swept:
-            outcome = "dead" if job.is_dead else "ready"
+            outcome = "dead" if job.is_dead else "cancelled" if job.is_cancelled else "ready"
             SWEPT.labels(job.kind, outcome).inc()
             log.warning(
                 "job_lease_ran_out",
@@ -53,7 +53,8 @@ class Sweeper:
                 attempt=job.attempt,
                 now=outcome,
             )
-        if any(not job.is_dead for job in swept):
+        # Also for one that ended: its place in a limited kind is free.
+        if swept:
             self._doorbell.ring()
         return len(swept)
 
@@ -69,4 +70,6 @@ class Sweeper:
                         job=job.id, job_kind=job.kind, attempt=job.attempt, error=job.last_error
                     ),
                 )
+            if job.is_cancelled:
+                tx.emit(OPS, JobCancelled(job=job.id, job_kind=job.kind, by=job.cancel_asked_by))
         return swept

@@ -30,7 +30,7 @@ from feira.platform.domain.ids import JobId
 from feira.platform.runtime.doorbell import Doorbell
 from feira.platform.runtime.ending import end_tasks
 from feira.services.market import Market
-from feira.sql.jobs import QueuedAttempt, unqueue
+from feira.sql.jobs import unqueue
 
 JOBS_AT_ONCE_MAX: Final = 8
 POLL_DELAY_S: Final = 0.05
@@ -60,7 +60,7 @@ async def run_worker(
         from feira.jobs.handlers import HANDLERS
 
         handlers = HANDLERS
-    attempts = Attempts(market, handlers, lease_margin_s=lease_margin_s)
+    attempts = Attempts(market, handlers, doorbell, lease_margin_s=lease_margin_s)
     hands = Hands(market, attempts, jobs_at_once_max=jobs_at_once_max)
     loops = {
         "relay": Relay(market, doorbell, queued_lease_s=queued_lease_s).run,
@@ -165,7 +165,7 @@ class Hands:
     async def _give_back(self, job: JobId, attempt: int) -> None:
         try:
             async with self._market.database.connection() as con:
-                await unqueue(con, [QueuedAttempt(id=job, attempt=attempt)])
+                await unqueue(con, [(job, attempt)])
         except (Unavailable, Conflict) as error:
             # Its lease runs out, then.
             log.warning("job_not_given_back", job=str(job), attempt=attempt, error=error.code)

@@ -227,11 +227,11 @@ class Day:
             self.record.problems.append(f"jobs that never ended: {left}")
 
     async def _waiting_jobs(self) -> list[Any]:
-        stats = await self.admin.get("/v1/admin/jobs")
+        kinds = await self.admin.get("/v1/operations/jobs/kinds")
         return [
             item
-            for item in stats["items"]
-            if item["state"] in {"ready", "queued", "running"}
+            for item in kinds["items"]
+            if item["ready"] + item["queued"] + item["running"]
             and item["kind"].startswith("payments.")
         ]
 

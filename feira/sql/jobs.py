@@ -3,23 +3,29 @@
     ready -> queued -> running -> done
       ^        |          |-> ready (failed: again later; released; lease ran out) -> ...
       |        '-> ready (lease ran out, or not handed over)
-      '---------- dead <- (attempts used up, or nothing would mend it); an operator requeues it
+      |--------- dead <- (attempts used up, or nothing would mend it); an operator requeues it
+      '--------- cancelled <- (by an operator: at once, or, running, when its attempt comes to commit)
 
 Every change of a held row is fenced by `(id, attempt, state)`: an attempt that lost its lease changes nothing.
+A kind may be paused, and limited to so many under way at once: counted in Postgres, where a crash frees its place
+with its lease.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 import msgspec
 
-from feira.platform.domain.ids import JobId
-from feira.platform.domain.jobs import Job
+from feira.platform.domain.ids import JobId, UserId
+from feira.platform.domain.jobs import PATIENCE_S, Job, kind_of
 from feira.sql.loader import Connection, fetch_all, fetch_one, load_queries
 
 SQL = load_queries("jobs")
+EVERYBODY_ALIKE: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +49,11 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueuedAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt for the relay to hand over."""
+    """An attempt for the relay to hand over; who has the earlier `rank_at` goes first."""
 
     id: JobId
     attempt: int
+    rank_at: datetime
 
 
 class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,24 +75,56 @@ class SweptJob(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     attempt: int
     is_dead: bool
+    is_cancelled: bool
     last_error: str
+    cancel_asked_by: UserId | None
 
 
-def kind_of(job: type[Job]) -> str:
-    """The kind's name in job rows: the struct's tag."""
-    tag = job.__struct_config__.tag
-    assert isinstance(tag, str), "every kind of job has a tag"
-    return tag
+class SettledAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a job whose attempt ended without a commit."""
+
+    state: Literal["ready", "dead", "cancelled"]
+    cancel_asked_by: UserId | None
 
 
-async def queue_due(con: Connection, *, limit: int, lease_s: float) -> list[QueuedAttempt]:
-    """Turn up to `limit` due jobs into queued attempts. Any number of relays may do so at once."""
-    return await fetch_all(con, SQL["queue_due"], QueuedAttempt, limit, lease_s)
+async def declare_limits(con: Connection, limits: Mapping[str, int | None]) -> None:
+    """Write down how many of each kind may be under way at once."""
+    await con.execute(SQL["declare_limits"], list(limits), list(limits.values()))
 
 
-async def unqueue(con: Connection, attempts: list[QueuedAttempt]) -> None:
+async def queue_due(
+    con: Connection,
+    *,
+    limit: int,
+    lease_s: float,
+    patience_s: Mapping[str, float] = EVERYBODY_ALIKE,
+    patience_else_s: float = PATIENCE_S["normal"],
+) -> list[QueuedAttempt]:
+    """Turn up to `limit` due jobs into queued attempts, by rank. Any number of relays may do so at once.
+
+    In a transaction of its own: limited kinds stay locked until it ends, so that no two relays count at once.
+    """
+    async with con.transaction():
+        locked = await con.fetch(SQL["lock_limited_kinds"])
+        attempts = await fetch_all(
+            con,
+            # A statement of its own: it sees what the relay before committed under the lock.
+            SQL["queue_due"],
+            QueuedAttempt,
+            limit,
+            lease_s,
+            list(patience_s),
+            list(patience_s.values()),
+            patience_else_s,
+            [row["kind"] for row in locked],
+        )
+    return sorted(attempts, key=lambda attempt: attempt.rank_at)
+
+
+async def unqueue(con: Connection, attempts: Sequence[tuple[JobId, int]]) -> None:
     """Give back attempts that could not be handed over, uncounted; those claimed meanwhile stay claimed."""
-    await con.execute(SQL["unqueue"], [a.id for a in attempts], [a.attempt for a in attempts])
+    jobs, numbers = [job for job, _ in attempts], [number for _, number in attempts]
+    await con.execute(SQL["unqueue"], jobs, numbers)
 
 
 async def next_run_in_s(con: Connection) -> float | None:
@@ -94,32 +133,46 @@ async def next_run_in_s(con: Connection) -> float | None:
 
 
 async def claim_attempt(
-    con: Connection, job: JobId, attempt: int, *, leases_s: dict[str, float], lease_else_s: float
+    con: Connection,
+    job: JobId,
+    attempt: int,
+    *,
+    leases_s: Mapping[str, float],
+    lease_else_s: float,
+    worker: str,
 ) -> ClaimedJob | None:
-    """Claim a queued attempt, leased by its kind; None when it is taken, done or overtaken."""
+    """Claim a queued attempt, leased by its kind; None when it is taken, done, cancelled or overtaken."""
     kinds, leases = list(leases_s), list(leases_s.values())
     return await fetch_one(
-        con, SQL["claim_attempt"], ClaimedJob, job, attempt, kinds, leases, lease_else_s
+        con, SQL["claim_attempt"], ClaimedJob, job, attempt, kinds, leases, lease_else_s, worker
     )
 
 
 async def finish_attempt(con: Connection, job: JobId, attempt: int) -> bool:
-    """Mark the job done; False when it is no longer this attempt's."""
+    """Mark the job done; False when it is no longer this attempt's, or to be cancelled."""
     return bool(await con.fetchval(SQL["finish_attempt"], job, attempt))
 
 
-async def retry_attempt(
-    con: Connection, job: JobId, attempt: int, *, delay_s: float, error: str
-) -> bool:
-    return bool(await con.fetchval(SQL["retry_attempt"], job, attempt, delay_s, error))
+async def fail_attempt(
+    con: Connection, job: JobId, attempt: int, *, retry_in_s: float | None, error: str
+) -> SettledAttempt | None:
+    """Note what an attempt fell over; the job is ready again later, or, without `retry_in_s`, dead.
+
+    Returns None when it is no longer this attempt's.
+    """
+    return await fetch_one(
+        con, SQL["fail_attempt"], SettledAttempt, job, attempt, retry_in_s, error
+    )
 
 
-async def bury_attempt(con: Connection, job: JobId, attempt: int, *, error: str) -> bool:
-    return bool(await con.fetchval(SQL["bury_attempt"], job, attempt, error))
+async def end_cancelled(con: Connection, job: JobId, attempt: int) -> SettledAttempt | None:
+    """End an attempt that was not let commit because its cancelling was asked; None when that is not why."""
+    return await fetch_one(con, SQL["end_cancelled"], SettledAttempt, job, attempt)
 
 
-async def release_attempt(con: Connection, job: JobId, attempt: int) -> bool:
-    return bool(await con.fetchval(SQL["release_attempt"], job, attempt))
+async def release_attempt(con: Connection, job: JobId, attempt: int) -> SettledAttempt | None:
+    """Give a job back uncounted, or end it if its cancelling was asked; None when it is no longer this attempt's."""
+    return await fetch_one(con, SQL["release_attempt"], SettledAttempt, job, attempt)
 
 
 async def sweep_expired(con: Connection, *, limit: int) -> list[SweptJob]:

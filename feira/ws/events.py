@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from feira.platform.domain.job_events import JobDied, JobRequeued
+from feira.platform.domain.job_events import (
+    JobCancelAsked,
+    JobCancelled,
+    JobDied,
+    JobKindPaused,
+    JobKindResumed,
+    JobRequeued,
+    JobsRequeued,
+)
 from feira.platform.domain.ledger_events import LedgerCheckFailed
 from feira.platform.domain.messaging_events import (
     BlockChanged,
@@ -101,4 +109,9 @@ AnyEvent = (
     | LedgerCheckFailed
     | JobDied
     | JobRequeued
+    | JobsRequeued
+    | JobCancelAsked
+    | JobCancelled
+    | JobKindPaused
+    | JobKindResumed
 )

@@ -25,7 +25,7 @@ from feira.platform.domain.ids import (
 from feira.platform.domain.offers import OfferStatus
 from feira.platform.domain.order_state import OrderStatus
 from feira.services.messaging.conversations import MemberView
-from feira.services.operations.jobs import JobCount
+from feira.services.operations.jobs import JobKind
 from feira.services.orders.live import OrderCount
 from feira.services.products.live import LiveVariant
 from feira.ws.events import AnyEvent
@@ -108,7 +108,7 @@ class TopicState(_Out, frozen=True, kw_only=True):
     online_count: int | UnsetType = UNSET
     variants: list[LiveVariant] | UnsetType = UNSET
     orders: list[OrderCount] | UnsetType = UNSET
-    jobs: list[JobCount] | UnsetType = UNSET
+    jobs: list[JobKind] | UnsetType = UNSET
 
 
 class Subscribed(_Out, frozen=True, kw_only=True):

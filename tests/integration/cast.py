@@ -243,7 +243,13 @@ async def assemble(market: Market) -> Cast:
     cast = Cast(
         market=market,
         people=people,
-        ids={"shop": str(shop), "slug": slug, "provider": "sandbox", "product": str(product)},
+        ids={
+            "shop": str(shop),
+            "slug": slug,
+            "provider": "sandbox",
+            "product": str(product),
+            "kind": "jobs.purge",
+        },
         rival_shop=rival_shop,
         placed_order=OrderId(uuid4()),
         unpaid_order=OrderId(uuid4()),

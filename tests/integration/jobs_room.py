@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 import asyncpg
 
 from feira.jobs.attempts import Attempts
 from feira.jobs.handlers import HANDLERS
-from feira.jobs.run import Handlers, JobRun
+from feira.jobs.run import Handler, Handlers, JobRun
 from feira.jobs.worker import run_worker
 from feira.platform.domain.ids import JobId
 from feira.platform.domain.jobs import Job
@@ -50,11 +51,12 @@ class Room:
     doorbell: Doorbell
     started: list[tuple[str, int]] = field(default_factory=list)
     failing: list[Exception] = field(default_factory=list)
+    more_handlers: Handlers = field(default_factory=dict[type[Job], Handler])
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def handlers(self) -> Handlers:
-        return {Mark: self.mark, Stall: self.stall}
+        return {Mark: self.mark, Stall: self.stall, **self.more_handlers}
 
     async def mark(self, run: JobRun, job: Mark) -> None:
         self.started.append((job.name, run.attempt))
@@ -85,7 +87,7 @@ class Room:
             " WHERE id = $1",
             job_id,
         )
-        return QueuedAttempt(id=job_id, attempt=1)
+        return QueuedAttempt(id=job_id, attempt=1, rank_at=datetime.now(UTC))
 
     async def value(self, statement: str, *args: Any) -> Any:
         async with self.market.database.connection() as con:

@@ -157,5 +157,6 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "action": "dismiss",
             "why": "They know each other.",
         },
+        "POST /v1/operations/jobs/kinds/{kind}/pause": {"reason": "The provider is away."},
         "POST /v1/notifications/read": {"ids": [str(uuid4())]},
     }

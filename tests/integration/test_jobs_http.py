@@ -83,16 +83,18 @@ async def office(config: Config, fresh_database_dsn: str) -> AsyncIterator[Offic
         yield Office(node=node, http=http)
 
 
-async def test_operators_see_what_waits_and_what_died(office: Office) -> None:
+async def test_operators_see_each_kind_and_what_died(office: Office) -> None:
     _, support = await office.sign_in("support")
     for number in range(3):
         await office.dead_job(f"d{number}")
-    counts = await office.ask("GET", "/v1/admin/jobs", support)
-    (dead,) = [item for item in counts["items"] if item["state"] == "dead"]
-    assert dead["kind"] == "test.k"
-    assert dead["count"] == 3
-    assert dead["oldest_age_s"] >= 0
-    first = await office.ask("GET", "/v1/admin/jobs/dead?limit=2", support)
+    kinds = await office.ask("GET", "/v1/operations/jobs/kinds", support)
+    by_name = {item["kind"]: item for item in kinds["items"]}
+    assert by_name["test.k"]["dead"] == 3
+    assert by_name["test.k"]["oldest_dead_s"] >= 0
+    # Kinds without jobs are there too, with what their code declares.
+    refund = by_name["payments.refund"]
+    assert (refund["priority"], refund["ready"], refund["paused_at"]) == ("high", 0, None)
+    first = await office.ask("GET", "/v1/operations/jobs?limit=2", support)
     assert [item["last_error"] for item in first["items"]] == ["E: x", "E: x"]
     assert first["items"][0]["args"] == {"a": 1}
     rest = await _after(office, support, first["next_cursor"])
@@ -103,53 +105,128 @@ async def test_operators_see_what_waits_and_what_died(office: Office) -> None:
 
 async def _after(office: Office, headers: dict[str, str], cursor: str) -> Any:
     async with office.http.get(
-        "/v1/admin/jobs/dead", params={"limit": "2", "cursor": cursor}, headers=headers
+        "/v1/operations/jobs", params={"limit": "2", "cursor": cursor}, headers=headers
     ) as response:
         assert response.status == 200
         return await response.json()
 
 
+async def test_jobs_are_listed_by_state_kind_and_age(office: Office) -> None:
+    _, support = await office.sign_in("support")
+    async with office.node.market.database.connection() as con:
+        await con.execute(
+            """
+            INSERT INTO jobs (kind, args, dedup, state, run_at, lease_until, started_at, finished_at)
+            SELECT kind, '{}', kind || state || age, state::job_state, now() - age * interval '1 min',
+                CASE WHEN state IN ('queued', 'running') THEN now() END,
+                CASE WHEN state = 'running' THEN now() - age * interval '1 min' END,
+                CASE WHEN state IN ('done', 'dead', 'cancelled') THEN now() - age * interval '1 min' END
+            FROM unnest(ARRAY['test.a', 'test.b']) AS kind, generate_series(1, 3) AS age,
+                unnest(ARRAY['ready', 'queued', 'running', 'done', 'dead', 'cancelled']) AS state
+            """
+        )
+    for state in ("ready", "queued", "running", "done", "dead", "cancelled"):
+        found: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            query = {"state": state, "limit": "2", "kind": "test.a", "older_than_s": "90"}
+            if cursor:
+                query["cursor"] = cursor
+            async with office.http.get(
+                "/v1/operations/jobs", params=query, headers=support
+            ) as response:
+                assert response.status == 200
+                page = await response.json()
+            found += page["items"]
+            cursor = page["next_cursor"]
+        assert [(item["kind"], item["state"]) for item in found] == [("test.a", state)] * 2
+        ages = [item["since"] for item in found]
+        assert ages == sorted(ages, reverse=state in {"done", "dead", "cancelled"})
+    whole = await office.ask("GET", "/v1/operations/jobs?state=done&limit=100", support)
+    assert len(whole["items"]) == 6
+
+
 async def test_a_wrong_cursor_is_named(office: Office) -> None:
     _, admin = await office.sign_in("admin")
-    answer = await office.ask("GET", "/v1/admin/jobs/dead?cursor=x", admin, status=400)
+    answer = await office.ask("GET", "/v1/operations/jobs?cursor=x", admin, status=400)
     assert answer["code"] == "jobs.cursor"
 
 
 async def test_an_admin_requeues_a_dead_job_once(office: Office) -> None:
     who, admin = await office.sign_in("admin")
     job = await office.dead_job("again")
-    answer = await office.ask("POST", f"/v1/admin/jobs/{job}/requeue", admin)
+    answer = await office.ask("POST", f"/v1/operations/jobs/{job}/requeue", admin)
     assert answer == {"id": job, "kind": "test.k", "state": "ready"}
-    async with office.node.market.database.connection() as con:
-        row = await con.fetchrow(
-            "SELECT state::text, attempt, attempts_max FROM jobs WHERE dedup = 'again'"
-        )
-    assert row is not None
+    whole = await office.ask("GET", f"/v1/operations/jobs/{job}", admin)
     # The number goes on, so that an old attempt fits no fence; there are twelve more.
-    assert tuple(row) == ("ready", 12, 24)
-    refused = await office.ask("POST", f"/v1/admin/jobs/{job}/requeue", admin, status=409)
+    assert (whole["state"], whole["attempt"], whole["attempts_max"]) == ("ready", 12, 24)
+    refused = await office.ask("POST", f"/v1/operations/jobs/{job}/requeue", admin, status=409)
     assert refused["code"] == "jobs.not_dead"
-    unknown = await office.ask("POST", f"/v1/admin/jobs/{uuid4()}/requeue", admin, status=404)
-    assert unknown["code"] == "jobs.not_found"
+    for path in ("", "/requeue", "/cancel"):
+        method = "POST" if path else "GET"
+        address = f"/v1/operations/jobs/{uuid4()}{path}"
+        unknown = await office.ask(method, address, admin, status=404)
+        assert unknown["code"] == "jobs.not_found"
     (event,) = await office.stage.events(OPS)
     body = msgspec.json.decode(event.body)
     assert body["kind"] == "job.requeued"
     assert body["by"] == str(who.user_id)
 
 
-@pytest.mark.parametrize("roles", [(), ("support",), ("finance",), ("admin",)])
-async def test_who_may_look_and_who_may_requeue(
-    office: Office, roles: tuple[PlatformRole, ...]
-) -> None:
-    _, headers = await office.sign_in(*roles)
-    job = await office.dead_job("x")
-    may_look, may_requeue = bool(roles), roles == ("admin",)
-    await office.ask("GET", "/v1/admin/jobs", headers, status=200 if may_look else 403)
-    await office.ask("GET", "/v1/admin/jobs/dead", headers, status=200 if may_look else 403)
-    await office.ask(
-        "POST", f"/v1/admin/jobs/{job}/requeue", headers, status=200 if may_requeue else 403
+async def test_an_admin_requeues_all_dead_jobs_of_a_kind(office: Office) -> None:
+    _, admin = await office.sign_in("admin")
+    for number in range(3):
+        await office.dead_job(f"k{number}")
+    answer = await office.ask("POST", "/v1/operations/jobs/kinds/test.k/requeue", admin)
+    assert answer == {"kind": "test.k", "requeued": 3, "more": False}
+    answer = await office.ask("POST", "/v1/operations/jobs/kinds/test.k/requeue", admin)
+    assert answer["requeued"] == 0
+    ready = await office.ask("GET", "/v1/operations/jobs?state=ready&kind=test.k", admin)
+    assert len(ready["items"]) == 3
+    (event,) = await office.stage.events(OPS)
+    assert msgspec.json.decode(event.body)["count"] == 3
+
+
+async def test_an_admin_pauses_and_resumes_a_kind(office: Office) -> None:
+    who, admin = await office.sign_in("admin")
+    path = "/v1/operations/jobs/kinds/users.verify_shop"
+    reason = {"reason": "The provider is away."}
+    for _ in range(2):
+        paused = await office.ask("POST", f"{path}/pause", admin, reason)
+        assert paused == {"kind": "users.verify_shop", "paused": True}
+    kinds = await office.ask("GET", "/v1/operations/jobs/kinds", admin)
+    (kind,) = [item for item in kinds["items"] if item["kind"] == "users.verify_shop"]
+    assert kind["pause_reason"] == "The provider is away."
+    assert kind["paused_by"] == str(who.user_id)
+    for _ in range(2):
+        resumed = await office.ask("POST", f"{path}/resume", admin)
+        assert resumed == {"kind": "users.verify_shop", "paused": False}
+    events = [msgspec.json.decode(event.body)["kind"] for event in await office.stage.events(OPS)]
+    assert events == ["job.kind_paused", "job.kind_resumed"]
+    unknown = await office.ask(
+        "POST", "/v1/operations/jobs/kinds/no.such/pause", admin, reason, status=404
     )
-    await office.ask("GET", "/v1/admin/jobs", {}, status=401)
+    assert unknown["code"] == "jobs.unknown_kind"
+
+
+async def test_an_admin_cancels_what_waits_but_not_what_finishes_a_promise_about_money(
+    office: Office,
+) -> None:
+    _, admin = await office.sign_in("admin")
+    async with office.node.market.database.connection() as con:
+        jobs = {
+            kind: await con.fetchval(
+                "INSERT INTO jobs (kind, args) VALUES ($1, '{}') RETURNING id::text", kind
+            )
+            for kind in ("deals.expire_offers", "payments.refund")
+        }
+    path = f"/v1/operations/jobs/{jobs['deals.expire_offers']}/cancel"
+    assert (await office.ask("POST", path, admin))["state"] == "cancelled"
+    again = await office.ask("POST", path, admin, status=409)
+    assert (again["code"], again["details"]) == ("jobs.finished", {"state": "cancelled"})
+    path = f"/v1/operations/jobs/{jobs['payments.refund']}/cancel"
+    refused = await office.ask("POST", path, admin, status=409)
+    assert refused["code"] == "jobs.not_cancellable"
 
 
 async def test_the_caller_lists_and_reads_notifications(office: Office) -> None:

@@ -54,9 +54,9 @@ async def test_a_message_put_into_the_queue_again_after_it_was_handled_does_noth
     attempt = await room.queue_one(Mark(name="again"), dedup="again")
     queue = open_queue(room.market.config)
     async with room.worker():
-        await enqueue(queue, attempt)
+        await enqueue(queue, [attempt])
         await until(lambda: holds(room.state(attempt.id), "done"))
-        await enqueue(queue, attempt)
+        await enqueue(queue, [attempt])
         await until(lambda: holds(queue.zcard(queue.default_queue_name), 0))
     await close_queue(queue)
     assert await room.marks("again") == [1]

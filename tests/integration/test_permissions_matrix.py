@@ -123,9 +123,14 @@ GET    /v1/attachments/{attachment}                    401 404 ok  404 ok  ok  4
 DELETE /v1/attachments/{attachment}                    401 404 ok  404 404 404 404 404 404 404
 GET    /v1/notifications                               401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 POST   /v1/notifications/read                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
-GET    /v1/admin/jobs                                  401 403 403 403 403 403 403 ok  ok  ok
-GET    /v1/admin/jobs/dead                             401 403 403 403 403 403 403 ok  ok  ok
-POST   /v1/admin/jobs/{job}/requeue                    401 403 403 403 403 403 403 403 403 ok
+GET    /v1/operations/jobs/kinds                       401 403 403 403 403 403 403 ok  ok  ok
+GET    /v1/operations/jobs                             401 403 403 403 403 403 403 ok  ok  ok
+GET    /v1/operations/jobs/{job}                       401 403 403 403 403 403 403 ok  ok  ok
+POST   /v1/operations/jobs/{job}/requeue               401 403 403 403 403 403 403 403 403 ok
+POST   /v1/operations/jobs/{job}/cancel                401 403 403 403 403 403 403 403 403 ok
+POST   /v1/operations/jobs/kinds/{kind}/requeue        401 403 403 403 403 403 403 403 403 ok
+POST   /v1/operations/jobs/kinds/{kind}/pause          401 403 403 403 403 403 403 403 403 ok
+POST   /v1/operations/jobs/kinds/{kind}/resume         401 403 403 403 403 403 403 403 403 ok
 GET    /v1/operations/actors                           401 403 403 403 403 403 403 ok  ok  ok
 GET    /v1/operations/ledger/balances                  401 403 403 403 403 403 403 403 ok  ok
 POST   /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
@@ -325,7 +330,7 @@ async def test_a_right_that_is_taken_away_ends_at_the_next_request(
         await con.execute("UPDATE users SET roles = '{}' WHERE id = $1", admin.user)
     tries: tuple[tuple[Part, str, int], ...] = (
         ("staff", f"/v1/shops/{shop}/private", 404),
-        ("admin", "/v1/admin/jobs", 403),
+        ("admin", "/v1/operations/jobs", 403),
     )
     async with ClientSession(f"http://127.0.0.1:{node.port}") as session:
         for part, path, status in tries:

@@ -5,7 +5,8 @@ A job is a row written in the transaction that causes it. Its handler must be sa
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -42,20 +43,40 @@ def backoff_s(attempt: int, jitter: float) -> float:
     return longest * (1 - jitter / 2)
 
 
+Priority = Literal["high", "normal", "low"]
+# How much later a job that came earlier may be handed over: whoever has waited longest beyond their patience goes
+# first, so that high goes before low, and low is overtaken for no longer than this.
+PATIENCE_S: Final[Mapping[Priority, float]] = {"high": 0.0, "normal": 10.0, "low": 120.0}
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
     """Base of every kind of job: `tag` is the kind, the fields are its arguments."""
 
     attempts_max: ClassVar[int] = 12
     timeout_s: ClassVar[float] = 30.0
+    priority: ClassVar[Priority] = "normal"
+    concurrency_max: ClassVar[int | None] = None
+    """At most so many under way at once, over all workers."""
+    is_cancellable: ClassVar[bool] = True
+    """Whether an operator may cancel it. Not what a row elsewhere waits for: cancel that, not its job."""
+
+
+class MoneyJob(Job, frozen=True, kw_only=True):
+    """Base of jobs that finish what was promised about money: first in line, and never cancelled half-way."""
+
+    priority: ClassVar[Priority] = "high"
+    is_cancellable: ClassVar[bool] = False
 
 
 class SendVerificationEmail(Job, frozen=True, kw_only=True, tag="users.send_verification_email"):
     """The link's token is made by the handler, so that no secret rests in a job row."""
 
+    priority: ClassVar[Priority] = "high"
     user: UserId
 
 
 class SendPasswordResetEmail(Job, frozen=True, kw_only=True, tag="users.send_password_reset_email"):
+    priority: ClassVar[Priority] = "high"
     user: UserId
 
 
@@ -91,19 +112,19 @@ class FireOrderDeadlines(Job, frozen=True, kw_only=True, tag="orders.fire_deadli
     """Do what deadlines of paid orders ask for that have passed."""
 
 
-class CreatePaymentIntent(Job, frozen=True, kw_only=True, tag="payments.create_intent"):
+class CreatePaymentIntent(MoneyJob, frozen=True, kw_only=True, tag="payments.create_intent"):
     """Repeat the gateway call of a checkout whose request died before it could."""
 
     payment: PaymentId
 
 
-class CancelPaymentIntent(Job, frozen=True, kw_only=True, tag="payments.cancel_intent"):
+class CancelPaymentIntent(MoneyJob, frozen=True, kw_only=True, tag="payments.cancel_intent"):
     """Tell the gateway that an expired or cancelled checkout takes no money any more."""
 
     payment: PaymentId
 
 
-class RefundPayment(Job, frozen=True, kw_only=True, tag="payments.refund"):
+class RefundPayment(MoneyJob, frozen=True, kw_only=True, tag="payments.refund"):
     refund: RefundId
 
 
@@ -113,7 +134,7 @@ class NotifyRefund(Job, frozen=True, kw_only=True, tag="notifications.refund"):
     refund: RefundId
 
 
-class HandleWebhook(Job, frozen=True, kw_only=True, tag="payments.handle_webhook"):
+class HandleWebhook(MoneyJob, frozen=True, kw_only=True, tag="payments.handle_webhook"):
     """Apply a stored provider event by fetching the object it speaks of."""
 
     provider: str
@@ -139,6 +160,7 @@ class NotifyOrderShipped(Job, frozen=True, kw_only=True, tag="notifications.orde
 class NotifyUnreadMessages(Job, frozen=True, kw_only=True, tag="notifications.unread_messages"):
     """Mail a member about a message that is still unread when this job runs."""
 
+    priority: ClassVar[Priority] = "low"
     conversation: ConversationId
     user: UserId
     seq: int
@@ -173,6 +195,7 @@ class DrawAttachment(Job, frozen=True, kw_only=True, tag="messaging.draw_attachm
 class SweepAttachments(Job, frozen=True, kw_only=True, tag="messaging.sweep_attachments"):
     """Delete files that were uploaded and never sent."""
 
+    priority: ClassVar[Priority] = "low"
     timeout_s: ClassVar[float] = 300.0
 
 
@@ -191,4 +214,25 @@ class RollUpLedger(Job, frozen=True, kw_only=True, tag="ledger.roll_up"):
 class Purge(Job, frozen=True, kw_only=True, tag="jobs.purge"):
     """Forget what nobody will ask for again: done jobs, fired slots, answers kept for repeated requests."""
 
+    priority: ClassVar[Priority] = "low"
     timeout_s: ClassVar[float] = 300.0
+
+
+def kind_of(job: type[Job]) -> str:
+    """The kind's name in job rows: the struct's tag."""
+    tag = job.__struct_config__.tag
+    assert isinstance(tag, str), "every kind of job has a tag"
+    return tag
+
+
+def known_kinds() -> dict[str, type[Job]]:
+    """Every kind of job that this process knows, by name: the leaves below `Job`."""
+    kinds: dict[str, type[Job]] = {}
+    unseen: list[type[Job]] = [Job]
+    while unseen:
+        kind = unseen.pop()
+        below = kind.__subclasses__()
+        unseen += below
+        if not below:
+            kinds[kind_of(kind)] = kind
+    return dict(sorted(kinds.items()))

@@ -1,7 +1,8 @@
-"""Jobs as operators see them: how many wait, since when, what died, and giving it another chance."""
+"""Jobs as operators see and steer them: what waits, since when, what failed and why; requeue, cancel, pause."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, cast
 from uuid import UUID
@@ -10,119 +11,325 @@ import msgspec
 from msgspec import Meta
 
 from feira.platform.domain.errors import Conflict, InvalidInput, NotFound
-from feira.platform.domain.ids import JobId
-from feira.platform.domain.job_events import JobRequeued
+from feira.platform.domain.ids import JobId, UserId
+from feira.platform.domain.job_events import (
+    JobCancelAsked,
+    JobCancelled,
+    JobKindPaused,
+    JobKindResumed,
+    JobRequeued,
+    JobsRequeued,
+)
+from feira.platform.domain.jobs import Priority, known_kinds
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import OPS
 from feira.sql.database import Tx
-from feira.sql.jobs import SQL
-from feira.sql.loader import Connection, fetch_all
+from feira.sql.loader import Connection, fetch_all, fetch_one, load_queries
 
-JobState = Literal["ready", "queued", "running", "done", "dead"]
+SQL = load_queries("operations_jobs")
+
+JobState = Literal["ready", "queued", "running", "done", "dead", "cancelled"]
+KindName = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[a-z0-9_.]+(?![\s\S])")]
 
 # What a requeued job gets at least, on top of what it used up.
 REQUEUED_ATTEMPTS: Final = 12
+# Of one transaction: the rows stay locked until it ends.
+REQUEUED_AT_ONCE_MAX: Final = 500
+FAILURES_SHOWN_MAX: Final = 50
+_LISTS: Final[Mapping[JobState, str]] = {
+    "ready": "list_ready",
+    "queued": "list_held",
+    "running": "list_held",
+    "done": "list_finished",
+    "dead": "list_finished",
+    "cancelled": "list_finished",
+}
 
 
-class JobCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs of one kind in one state. `done` counts the last hour.
+class JobKindRow(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    ready: int
+    queued: int
+    running: int
+    done_last_minute: int
+    dead: int
+    cancelled: int
+    oldest_due_s: float | None
+    oldest_dead_s: float | None
+    concurrency_max: int | None
+    paused_at: datetime | None
+    paused_by: UserId | None
+    pause_reason: str | None
 
-    `oldest_age_s` is how long the oldest has been due, or, done or dead, finished.
+
+class JobKind(JobKindRow, frozen=True, kw_only=True):
+    """A kind's jobs by state, and what steers it.
+
+    `oldest_due_s`: for how long the oldest unfinished one has been due; null without any. `oldest_dead_s`: since
+    when the oldest dead one waits for an operator. `concurrency_max` counts over all workers; null is no limit.
     """
 
-    kind: str
-    state: JobState
-    count: int
-    oldest_age_s: float
+    priority: Priority
 
 
-class JobCounts(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[JobCount]
+class JobKinds(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[JobKind]
 
 
-class DeadJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that waits for an operator. `args` are as they were committed."""
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job. `args` are as they were committed; `since`: due, begun (queued: due) or finished, by its state."""
 
     id: JobId
     kind: str
+    state: JobState
     args: msgspec.Raw
     attempt: int
+    attempts_max: int
+    since: datetime
     last_error: str | None
     created_at: datetime
-    finished_at: datetime
 
 
-class DeadJobPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest first; `next_cursor` is null on the last page."""
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Unfinished ones the oldest first, finished ones the latest; `next_cursor` is null on the last page."""
 
-    items: list[DeadJob]
+    items: list[JobView]
     next_cursor: str | None
 
 
-class DeadJobFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cursor` comes from the page before."""
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs of one state; `older_than_s` compares with `since`; `cursor` comes from the page before."""
 
+    state: JobState = "dead"
+    kind: KindName | None = None
+    older_than_s: Annotated[int, Meta(ge=0, le=3660 * 86_400)] | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
     cursor: Annotated[str, Meta(max_length=80)] | None = None
 
 
-class RequeuedJob(msgspec.Struct, frozen=True, kw_only=True):
+class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """`silent`: its process ended without a word. `worker` is the node that ran it."""
+
+    attempt: int
+    outcome: Literal["retry", "dead", "silent", "cancelled"]
+    error: str
+    worker: str | None
+    started_at: datetime | None
+    ended_at: datetime
+
+
+class _JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: JobId
+    kind: str
+    state: JobState
+    args: msgspec.Raw
+    dedup: str | None
+    attempt: int
+    attempts_max: int
+    run_at: datetime
+    lease_until: datetime | None
+    started_at: datetime | None
+    worker: str | None
+    cancel_asked_at: datetime | None
+    finished_at: datetime | None
+    last_error: str | None
+    created_at: datetime
+
+
+class JobDetail(_JobRow, frozen=True, kw_only=True):
+    """A job whole, with the latest of its attempts that failed, in order."""
+
+    failures: list[FailedAttempt]
+
+
+class SteeredJob(msgspec.Struct, frozen=True, kw_only=True):
+    """`running` after cancelling: it was asked to, and will not commit."""
+
     id: JobId
     kind: str
     state: JobState
 
 
-async def count_jobs(con: Connection, principal: Principal) -> JobCounts:
-    """Count jobs by kind and state."""
+class RequeuedKind(msgspec.Struct, frozen=True, kw_only=True):
+    """How many dead jobs of a kind were requeued; `more`: ask again, there are others."""
+
+    kind: str
+    requeued: int
+    more: bool
+
+
+class PauseKind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    reason: Annotated[
+        str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*(?![\s\S])")
+    ]
+
+
+class SteeredKind(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    paused: bool
+
+
+async def show_kinds(con: Connection, principal: Principal) -> JobKinds:
+    """Count each kind's jobs by state."""
     require("jobs.read", principal)
-    return await read_job_counts(con)
+    return await read_kinds(con)
 
 
-async def read_job_counts(con: Connection) -> JobCounts:
+async def read_kinds(con: Connection) -> JobKinds:
     """The same for those whose right was asked for already."""
-    return JobCounts(items=await fetch_all(con, SQL["count_jobs"], JobCount))
+    known = known_kinds()
+    rows = await fetch_all(con, SQL["read_job_kinds"], JobKindRow, list(known))
+    return JobKinds(
+        items=[
+            JobKind(
+                **msgspec.structs.asdict(row),
+                priority=known[row.kind].priority if row.kind in known else "normal",
+            )
+            for row in rows
+        ]
+    )
 
 
-async def list_dead(con: Connection, principal: Principal, wanted: DeadJobFilter) -> DeadJobPage:
-    """Return a page of dead jobs.
+async def list_jobs(con: Connection, principal: Principal, wanted: JobFilter) -> JobPage:
+    """Return a page of one state's jobs.
 
     Raises:
         InvalidInput: `jobs.cursor`.
     """
     require("jobs.read", principal)
-    finished_at, last_id = _parse_cursor(wanted.cursor)
-    rows = await fetch_all(con, SQL["list_dead"], DeadJob, finished_at, last_id, wanted.limit + 1)
+    since, last_id = _parse_cursor(wanted.cursor)
+    name = _LISTS[wanted.state]
+    args = [wanted.kind, wanted.older_than_s, since, last_id, wanted.limit + 1]
+    if name != "list_ready":
+        args.append(wanted.state)
+    rows = await fetch_all(con, SQL[name], JobView, *args)
     page = rows[: wanted.limit]
-    return DeadJobPage(
-        items=page,
-        next_cursor=_cursor_after(page[-1]) if len(rows) > len(page) else None,
+    return JobPage(
+        items=page, next_cursor=_cursor_after(page[-1]) if len(rows) > len(page) else None
     )
 
 
-async def requeue(tx: Tx, principal: Principal, job: JobId) -> RequeuedJob:
-    """Make a dead job ready again, with fresh attempts.
+async def show_job(con: Connection, principal: Principal, job: JobId) -> JobDetail:
+    """Return a job and what its failed attempts said.
+
+    Raises:
+        NotFound: `jobs.not_found`.
+    """
+    require("jobs.read", principal)
+    row = await fetch_one(con, SQL["read_job"], _JobRow, job)
+    if row is None:
+        raise _no_such_job()
+    failures = await fetch_all(con, SQL["read_failures"], FailedAttempt, job, FAILURES_SHOWN_MAX)
+    return JobDetail(**msgspec.structs.asdict(row), failures=failures)
+
+
+async def requeue(tx: Tx, principal: Principal, job: JobId) -> SteeredJob:
+    """Make a dead or cancelled job ready again, with fresh attempts.
 
     Raises:
         NotFound: `jobs.not_found`.
         Conflict: `jobs.not_dead`: it waits, runs or is done; `details.state` says which.
     """
-    require("jobs.requeue", principal)
-    kind = cast("str | None", await tx.con.fetchval(SQL["requeue_dead"], job, REQUEUED_ATTEMPTS))
-    if kind is None:
-        state = await tx.con.fetchval(SQL["read_job_state"], job)
-        if state is None:
-            raise NotFound("jobs.not_found", "There is no such job.")
+    require("jobs.steer", principal)
+    kind, state = await _lock(tx, job)
+    if await tx.con.fetchval(SQL["requeue_job"], job, REQUEUED_ATTEMPTS) is None:
         raise Conflict(
             "jobs.not_dead",
-            f"Only dead jobs can be requeued; this one is {state}.",
+            f"Only dead and cancelled jobs can be requeued; this one is {state}.",
             details={"state": state},
         )
     tx.emit(OPS, JobRequeued(job=job, job_kind=kind, by=principal.user_id))
-    return RequeuedJob(id=job, kind=kind, state="ready")
+    return SteeredJob(id=job, kind=kind, state="ready")
 
 
-def _cursor_after(job: DeadJob) -> str:
-    return f"{job.finished_at.isoformat()}_{job.id}"
+async def requeue_kind(tx: Tx, principal: Principal, kind: str) -> RequeuedKind:
+    """Make a kind's dead jobs ready again, the oldest first, up to `REQUEUED_AT_ONCE_MAX` of them.
+
+    Raises:
+        NotFound: `jobs.unknown_kind`. One that only another version knows may still have dead jobs here.
+    """
+    require("jobs.steer", principal)
+    rows = await tx.con.fetch(
+        SQL["requeue_dead_of_kind"], kind, REQUEUED_ATTEMPTS, REQUEUED_AT_ONCE_MAX
+    )
+    if not rows:
+        _require_known(kind)
+    else:
+        tx.emit(OPS, JobsRequeued(job_kind=kind, count=len(rows), by=principal.user_id))
+    return RequeuedKind(kind=kind, requeued=len(rows), more=len(rows) == REQUEUED_AT_ONCE_MAX)
+
+
+async def cancel(tx: Tx, principal: Principal, job: JobId) -> SteeredJob:
+    """Cancel a job: at once where it waits; where it runs, its attempt will find that it may not commit.
+
+    Raises:
+        NotFound: `jobs.not_found`.
+        Conflict: `jobs.not_cancellable`: its kind finishes what was promised elsewhere.
+        Conflict: `jobs.finished`: it came to its end before; `details.state` says which.
+    """
+    require("jobs.steer", principal)
+    kind, state = await _lock(tx, job)
+    known = known_kinds().get(kind)
+    if known is not None and not known.is_cancellable:
+        raise Conflict(
+            "jobs.not_cancellable",
+            f"Jobs of {kind} finish what was promised about money; cancel what they are about instead.",
+        )
+    cancelled = cast(
+        "JobState | None", await tx.con.fetchval(SQL["cancel_job"], job, principal.user_id)
+    )
+    if cancelled is None:
+        raise Conflict("jobs.finished", f"This job is {state} already.", details={"state": state})
+    event = JobCancelAsked if cancelled == "running" else JobCancelled
+    tx.emit(OPS, event(job=job, job_kind=kind, by=principal.user_id))
+    return SteeredJob(id=job, kind=kind, state=cancelled)
+
+
+async def pause_kind(tx: Tx, principal: Principal, kind: str, wanted: PauseKind) -> SteeredKind:
+    """Hand over no more jobs of a kind, on no worker, until it is resumed. Again is no change.
+
+    Raises:
+        NotFound: `jobs.unknown_kind`.
+    """
+    require("jobs.steer", principal)
+    _require_known(kind)
+    if await tx.con.fetchval(SQL["pause_kind"], kind, principal.user_id, wanted.reason):
+        tx.emit(OPS, JobKindPaused(job_kind=kind, reason=wanted.reason, by=principal.user_id))
+    return SteeredKind(kind=kind, paused=True)
+
+
+async def resume_kind(tx: Tx, principal: Principal, kind: str) -> SteeredKind:
+    """Go on with a kind. Again, or one that was never paused, is no change.
+
+    Raises:
+        NotFound: `jobs.unknown_kind`. One that only another version knows may still be paused here.
+    """
+    require("jobs.steer", principal)
+    if not await tx.con.fetchval(SQL["resume_kind"], kind):
+        _require_known(kind)
+    else:
+        tx.emit(OPS, JobKindResumed(job_kind=kind, by=principal.user_id))
+    return SteeredKind(kind=kind, paused=False)
+
+
+async def _lock(tx: Tx, job: JobId) -> tuple[str, JobState]:
+    row = await tx.con.fetchrow(SQL["lock_job"], job)
+    if row is None:
+        raise _no_such_job()
+    return row["kind"], row["state"]
+
+
+def _require_known(kind: str) -> None:
+    if kind not in known_kinds():
+        raise NotFound("jobs.unknown_kind", f"There are no jobs of a kind {kind!r}.")
+
+
+def _no_such_job() -> NotFound:
+    return NotFound("jobs.not_found", "There is no such job.")
+
+
+def _cursor_after(job: JobView) -> str:
+    return f"{job.since.isoformat()}_{job.id}"
 
 
 def _parse_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:

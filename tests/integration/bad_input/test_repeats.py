@@ -37,6 +37,8 @@ NOT_ON_STAGE: Final = {
     "POST /v1/products/{product}/publish",
     "POST /v1/payments/{payment}/refresh",
     "POST /v1/checkout",
+    # The job of the cast is dead.
+    "POST /v1/operations/jobs/{job}/cancel",
 }
 
 
