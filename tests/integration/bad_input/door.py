@@ -40,7 +40,7 @@ def part_for(endpoint: Endpoint) -> Part:
     if "/auth/" in endpoint.path:
         # Signing out would end what the others need.
         return "anonymous"
-    if "/admin/" in endpoint.path or "/operations/jobs" in endpoint.path:
+    if "/admin/" in endpoint.path or "/operations/" in endpoint.path:
         return "admin"
     if endpoint.service == "products" or endpoint.path.startswith("/v1/shops/"):
         return "owner"
