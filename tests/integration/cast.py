@@ -20,6 +20,7 @@ from feira.platform.domain.ids import (
     VariantId,
 )
 from feira.platform.domain.offers import MakeOffer
+from feira.platform.domain.order_commands import Accept, OpenDispute, Ship
 from feira.platform.domain.permissions import Principal
 from feira.platform.gateways.payments.objects import Account
 from feira.services.deals.offers import make_offer
@@ -35,6 +36,7 @@ from feira.services.messaging.conversations import OpenConversation, open_conver
 from feira.services.messaging.members import AddMember, add_member
 from feira.services.messaging.messages import NewMessage, Outgoing, post_messages
 from feira.services.messaging.reports import MakeReport, make_report
+from feira.services.orders.disputes import list_disputes
 from feira.services.orders.groups import read_group
 from feira.services.products.editing import NewProduct, create_product, publish
 from feira.services.products.media import NewImage, announce_upload
@@ -351,8 +353,17 @@ async def _buy(cast: Cast, shop: ShopId, variant: VariantId) -> None:
     async with cast.market.database.connection() as con:
         group = await read_group(con, unpaid.group_id, principal)
     assert group.orders[0].shop_id == shop
+    disputed, (order,) = await stage.buy(buyer, variant)
+    await stage.pay(disputed)
+    owner = cast.people["owner"].principal
+    await stage.do(owner, order, Accept())
+    await stage.do(owner, order, Ship(carrier="CTT", tracking_number="RR1"))
+    await stage.do(principal, order, OpenDispute(problem="not_arrived", text="Where is it?"))
+    async with cast.market.database.connection() as con:
+        (dispute,) = (await list_disputes(con, order, principal)).items
     cast.ids |= {
         "order": str(cast.placed_order),
         "group": str(unpaid.group_id),
         "payment": str(unpaid.payment_id),
+        "dispute": str(dispute.id),
     }

@@ -86,7 +86,21 @@ POST   /v1/orders/{order}/commands accept              401 404 403 404 ok  ok  4
 POST   /v1/orders/{order}/commands ship                401 404 403 404 ok  ok  404 403 403 403
 POST   /v1/orders/{order}/commands deliver             401 404 ok  404 403 403 404 ok  403 403
 POST   /v1/orders/{order}/commands complete            401 404 ok  404 403 403 404 ok  403 403
+POST   /v1/orders/{order}/commands request_cancel      401 404 ok  404 403 403 404 403 403 403
+POST   /v1/orders/{order}/commands approve_cancel      401 404 403 404 ok  ok  404 403 403 403
+POST   /v1/orders/{order}/commands decline_cancel      401 404 403 404 ok  ok  404 403 403 403
+POST   /v1/orders/{order}/commands request_more_time   401 404 403 404 ok  ok  404 403 403 403
+POST   /v1/orders/{order}/commands extend_ship_by      401 404 ok  404 403 403 404 ok  403 403
+POST   /v1/orders/{order}/commands open_dispute        401 404 ok  404 403 403 404 403 403 403
+POST   /v1/orders/{order}/commands add_evidence        401 404 ok  404 ok  ok  404 ok  403 403
+POST   /v1/orders/{order}/commands propose_settlement  401 404 ok  404 ok  ok  404 403 403 403
+POST   /v1/orders/{order}/commands accept_settlement   401 404 ok  404 ok  ok  404 403 403 403
+POST   /v1/orders/{order}/commands withdraw_dispute    401 404 ok  404 403 403 404 403 403 403
+POST   /v1/orders/{order}/commands decide_dispute      401 404 403 404 403 403 404 ok  403 403
 POST   /v1/orders/{order}/commands cancel              401 404 ok  404 ok  ok  404 ok  403 403
+GET    /v1/orders/{order}/disputes                     401 404 ok  404 ok  ok  404 ok  ok  ok
+GET    /v1/admin/disputes                              401 403 403 403 403 403 403 ok  ok  ok
+POST   /v1/admin/disputes/{dispute}/claim              401 403 403 403 403 403 403 ok  403 403
 GET    /v1/orders/{order}/refunds                      401 404 ok  404 ok  ok  404 ok  ok  ok
 POST   /v1/orders/{order}/refunds                      401 404 403 404 ok  ok  404 ok  403 403
 GET    /v1/payments/{payment}                          401 404 ok  404 404 404 404 ok  ok  ok
@@ -162,6 +176,21 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "deliver": {"action": "deliver"},
     "complete": {"action": "complete"},
     "cancel": {"action": "cancel", "reason": "I think otherwise."},
+    "request_cancel": {"action": "request_cancel", "reason": "I think otherwise."},
+    "approve_cancel": {"action": "approve_cancel"},
+    "decline_cancel": {"action": "decline_cancel", "reason": "It is packed."},
+    "request_more_time": {
+        "action": "request_more_time",
+        "ship_by": "2126-01-01T00:00:00Z",
+        "reason": "The glue has to dry.",
+    },
+    "extend_ship_by": {"action": "extend_ship_by", "ship_by": "2126-01-01T00:00:00Z"},
+    "open_dispute": {"action": "open_dispute", "problem": "damaged", "text": "In two pieces."},
+    "add_evidence": {"action": "add_evidence", "text": "Here is a picture."},
+    "propose_settlement": {"action": "propose_settlement", "refund_minor": 1, "reason": "Sorry."},
+    "accept_settlement": {"action": "accept_settlement", "refund_minor": 1},
+    "withdraw_dispute": {"action": "withdraw_dispute", "reason": "Found it."},
+    "decide_dispute": {"action": "decide_dispute", "outcome": "completed", "reason": "It is."},
     "counter": {"action": "counter", "unit_price_minor": 850},
     "decline": {"action": "decline"},
     "withdraw": {"action": "withdraw"},
