@@ -112,6 +112,19 @@ def open_payments(config: Config) -> PaymentGateway:
                     api_url=config.stripe_api_url,
                 )
             )
+        case "paypal":
+            from feira.platform.gateways.payments.paypal.connection import PayPalSettings
+            from feira.platform.gateways.payments.paypal.gateway import PayPalGateway
+
+            return PayPalGateway(
+                PayPalSettings(
+                    client_id=config.paypal_client_id,
+                    client_secret=config.paypal_client_secret,
+                    partner_id=config.paypal_partner_id,
+                    webhook_id=config.paypal_webhook_id,
+                    api_url=config.paypal_api_url,
+                )
+            )
 
 
 async def open_storage(config: Config) -> S3ObjectStore:

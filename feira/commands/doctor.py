@@ -6,13 +6,14 @@ import secrets
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
 
 from feira.platform.domain.errors import FeiraError
+from feira.platform.gateways.payments.refusal import GatewayRefused
 from feira.platform.runtime.config import Config
+from feira.platform.runtime.config_payments import WEBHOOK_SETTING
 
 _TIMEOUT_S = 10.0
 _POSTGRES_MIN = 160_000
@@ -231,7 +232,11 @@ async def _payments(config: Config) -> str:
 
     gateway = open_payments(config)
     try:
-        await gateway.list_balance_transactions(since=datetime.now(UTC))
+        # Not to find it takes a key that is good.
+        await gateway.fetch_intent("doctor")
+    except GatewayRefused as refusal:
+        if refusal.reason != "not_found":
+            raise Ailment(f"{config.payments}: {refusal.message}", "See docs/payments.md") from None
     except FeiraError as error:
         remedy = (
             f"Correct the {config.payments}_ settings; docs/payments.md tells where they come from"
@@ -244,9 +249,10 @@ async def _payments(config: Config) -> str:
 
 def _webhooks(config: Config) -> str:
     path = f"{config.public_url}/v1/webhooks/{config.payments}"
-    if getattr(config, f"{config.payments}_webhook_secret"):
+    if getattr(config, WEBHOOK_SETTING[config.payments]):
         return f"it should send events to {path}"
-    return f"no webhook secret, so events are looked up hourly instead of arriving at {path}"
+    setting = WEBHOOK_SETTING[config.payments]
+    return f"without {setting} events are looked up hourly instead of arriving at {path}"
 
 
 async def _public_url(config: Config) -> str:

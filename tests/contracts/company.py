@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -57,6 +58,9 @@ class Company:
     # How the next requests go wrong: an answer that is not the provider's, or none although it was carried out.
     misbehave: list[str] = field(default_factory=list[str])
 
+    # The next such request, as a pattern of method and path, is carried out and not answered.
+    lose: str = ""
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         asked = Asked(
             method=request.method,
@@ -70,6 +74,8 @@ class Company:
             f"{asked.method} {asked.path} {problem}" for problem in self.provider.judge(asked)
         ]
         fault = self.misbehave.pop(0) if self.misbehave else ""
+        if self.lose and re.fullmatch(self.lose, f"{asked.method} {asked.path}"):
+            self.lose, fault = "", "hang_up"
         if fault == "502":
             return web.Response(status=HTTPStatus.BAD_GATEWAY, text="<html>bad gateway</html>")
         if fault == "redirect":

@@ -7,7 +7,7 @@ meanwhile (a buyer pays, a bank disputes) is done by its `Stage`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol
@@ -34,13 +34,21 @@ class Stage(Protocol):
     @property
     def gateway(self) -> PaymentGateway: ...
 
+    # Operations that the provider has none of.
+    @property
+    def cannot(self) -> frozenset[str]: ...
+
+    async def account(self) -> str:
+        """A shop's account that may receive money."""
+        ...
+
     def currencies(self) -> list[tuple[str, int]]: ...
 
     async def pay(self, intent: Intent) -> None: ...
 
     async def dispute(self, intent: Intent) -> str: ...
 
-    async def signed_event(self) -> tuple[dict[str, str], bytes]: ...
+    async def signed_event(self) -> tuple[Mapping[str, str], bytes]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +63,7 @@ class Scene:
         return self.stage.gateway
 
     async def account(self) -> str:
-        made = await self.gateway.create_account(
-            shop_name=NAMES[0], country="PT", idempotency_key=key()
-        )
-        return made.reference
+        return await self.stage.account()
 
     async def intent(
         self, *, currency: str = "EUR", amount_minor: int = 12_340, manual: bool = False

@@ -15,7 +15,7 @@ from feira.platform.gateways.payments.objects import Intent
 from feira.platform.gateways.payments.stripe.gateway import StripeGateway
 from feira.platform.gateways.payments.stripe.part import StripeSettings
 from tests.contracts.company import Company, open_company
-from tests.contracts.exercises import AMOUNTS
+from tests.contracts.exercises import AMOUNTS, key
 from tests.contracts.stripe_provider import StripeProvider
 
 SECRET_KEY = "sk_test_contract"
@@ -27,6 +27,13 @@ class StripeStage:
     gateway: StripeGateway
     provider: StripeProvider
     company: Company
+    cannot: frozenset[str] = frozenset()
+
+    async def account(self) -> str:
+        made = await self.gateway.create_account(
+            shop_name="Ana & Söhne <i>GmbH</i>", country="PT", idempotency_key=key()
+        )
+        return made.reference
 
     def currencies(self) -> list[tuple[str, int]]:
         return list(AMOUNTS)

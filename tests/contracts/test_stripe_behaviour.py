@@ -9,6 +9,7 @@ import pytest
 from feira.platform.domain.errors import Unavailable
 from feira.platform.gateways.payments.objects import Evidence
 from feira.platform.gateways.payments.refusal import GatewayRefused
+from feira.platform.gateways.payments.stripe.connection import API_VERSION
 from tests.contracts.exercises import Scene, key
 from tests.contracts.stripe_stage import SECRET_KEY, WEBHOOK_SECRET, StripeStage
 
@@ -16,6 +17,16 @@ from tests.contracts.stripe_stage import SECRET_KEY, WEBHOOK_SECRET, StripeStage
 @pytest.fixture
 def scene(stage: StripeStage) -> Scene:
     return Scene(stage=stage, started_at=datetime.now(UTC))
+
+
+async def test_every_call_carries_the_key_and_the_version_and_no_telemetry(
+    stage: StripeStage, scene: Scene
+) -> None:
+    await scene.transferred()
+    for asked in stage.company.asked:
+        assert asked.headers["Authorization"] == f"Bearer {SECRET_KEY}"
+        assert asked.headers["Stripe-Version"] == API_VERSION
+        assert "X-Stripe-Client-Telemetry" not in asked.headers
 
 
 async def test_a_declined_try_leaves_the_page_open_and_names_the_banks_reason(

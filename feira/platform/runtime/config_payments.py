@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 SECRET = {"secret": True}
-PaymentsName = Literal["sandbox", "stripe"]
+PaymentsName = Literal["sandbox", "stripe", "paypal"]
 
 
 class PaymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,10 +41,32 @@ class PaymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stripe_api_url: Annotated[
         str, Meta(pattern="^https?://[^/]+$", description="Stripe's API, or what stands in for it.")
     ] = "https://api.stripe.com"
+    paypal_client_id: Annotated[str, Meta(description="Client ID of PayPal's REST app.")] = ""
+    paypal_client_secret: Annotated[
+        str, Meta(description="Secret of PayPal's REST app.", extra=SECRET)
+    ] = ""
+    paypal_partner_id: Annotated[
+        str, Meta(description="The market's own PayPal merchant ID; sellers are tied to it.")
+    ] = ""
+    paypal_webhook_id: Annotated[
+        str,
+        Meta(description="ID of PayPal's webhook to this market; without it events are looked up."),
+    ] = ""
+    paypal_api_url: Annotated[
+        str,
+        Meta(pattern="^https?://[^/]+$", description="PayPal's API: live, sandbox or a stand-in."),
+    ] = "https://api-m.paypal.com"
 
 
 # What each provider cannot work without.
 REQUIRED_BY_PROVIDER: dict[PaymentsName, tuple[str, ...]] = {
     "sandbox": (),
     "stripe": ("stripe_secret_key",),
+    "paypal": ("paypal_client_id", "paypal_client_secret", "paypal_partner_id"),
+}
+# What proves that a webhook came from the provider; without it news is looked up where the provider lists it.
+WEBHOOK_SETTING: dict[PaymentsName, str] = {
+    "sandbox": "sandbox_webhook_secret",
+    "stripe": "stripe_webhook_secret",
+    "paypal": "paypal_webhook_id",
 }

@@ -107,7 +107,7 @@ async def test_the_doctor_asks_stripe(market: Market) -> None:
     assert (found.remedy, "/v1/webhooks/stripe" in found.told) == ("", True)
     silent = msgspec.structs.replace(config, stripe_webhook_secret="")
     found = {one.name: one for one in await examine(silent)}["payments"]
-    assert (found.remedy, "no webhook secret" in found.told) == ("", True)
+    assert (found.remedy, "without stripe_webhook_secret" in found.told) == ("", True)
     market.provider.refuse_status = 401
     market.provider.refuse_with = {"message": "Invalid API Key provided: sk_test_****flow"}
     found = {one.name: one for one in await examine(config)}["payments"]
