@@ -15,6 +15,7 @@ from feira.platform.domain.jobs import (
     SweepProviderEvents,
 )
 from feira.platform.gateways.payments.objects import SubjectKind
+from feira.platform.gateways.payments.refusal import GatewayRefused
 from feira.services.payments import event_sweep, outcomes, payments, refunds, webhooks
 from feira.services.payments.webhooks import WebhookRow
 from feira.services.users.shops import apply_account
@@ -45,10 +46,16 @@ async def handle_cancel_intent(run: JobRun, job: CancelPaymentIntent) -> None:
     assert payment.gateway_reference is not None, (
         "a payment is given up before it is introduced, or after"
     )
-    intent = await market.payments.cancel_intent(
-        payment.gateway_reference,
-        idempotency_key=payments.outside_key("cancel_intent", payment.id),
-    )
+    try:
+        intent = await market.payments.cancel_intent(
+            payment.gateway_reference,
+            idempotency_key=payments.outside_key("cancel_intent", payment.id),
+        )
+    except GatewayRefused as refusal:
+        if refusal.reason != "not_found":
+            raise
+        await run.commit(lambda tx: outcomes.close_forgotten(tx, job.payment))
+        return
     await run.commit(lambda tx: outcomes.apply_intent(tx, intent))
 
 

@@ -81,6 +81,11 @@ async def give_up(tx: Tx, payment_id: PaymentId) -> None:
     await _cancel(tx, payment)
 
 
+async def close_forgotten(tx: Tx, payment_id: PaymentId) -> None:
+    """Close a payment whose intent the provider no longer knows: unpaid ones are kept there for hours only."""
+    await _cancel(tx, await lock_payment(tx, payment_id))
+
+
 async def apply_refund(tx: Tx, refund_id: RefundId, answer: ProviderRefund) -> None:
     """Bring a refund to where it is at the provider.
 

@@ -13,7 +13,9 @@ from stripe import WebhookSignature
 
 from feira.app import open_node
 from feira.commands.doctor import examine
+from feira.platform.domain.jobs import CancelPaymentIntent
 from feira.platform.runtime.config import Config
+from feira.sql.database import Tx
 from tests.contracts.company import Company, open_company
 from tests.contracts.folder import contracts_folder
 from tests.contracts.stripe_provider import StripeProvider
@@ -114,3 +116,17 @@ async def test_the_doctor_asks_stripe(market: Market) -> None:
     assert "stripe_" in found.remedy
     assert "sk_test" not in repr(found)
     market.provider.refuse_status = 0
+
+
+async def test_an_unpaid_payment_that_the_provider_forgot_is_closed(market: Market) -> None:
+    floor = market.floor
+    bought = await floor.purchase()
+    reference = (await floor.payment(bought.payment)).gateway_reference
+    assert reference is not None
+    del market.provider.things[reference]
+
+    async def give_up(tx: Tx) -> None:
+        tx.enqueue(CancelPaymentIntent(payment=bought.payment))
+
+    await floor.market.database.transact(give_up)
+    await floor.settled(bought.payment, "canceled")
