@@ -15,6 +15,7 @@ from feira.services.orders.carts import (
     read_cart,
     set_line,
 )
+from feira.services.orders.quotes import QuoteCart, QuoteView, quote_cart
 from feira.sql.database import Tx
 
 CART_HEADER: Final = "X-Cart-Token"
@@ -65,6 +66,18 @@ async def put_cart_line(call: Call, variant: VariantId, body: SetCartLine) -> An
     return Answer(body=view, headers=headers)
 
 
+@endpoint(
+    "POST",
+    "/v1/cart/quote",
+    service="orders",
+    summary="Price the cart: discounts, ways of sending, taxes, and what a checkout expects.",
+    signed_in=False,
+)
+async def post_cart_quote(call: Call, body: QuoteCart) -> QuoteView:
+    """Changes nothing. Codes that do nothing come back with the reason; items that are not for sale are left out."""
+    return await quote_cart(call.market, call.caller, shopper(call), body)
+
+
 def shopper(call: Call) -> Shopper:
     """Say whose cart the request means."""
     return Shopper(
@@ -80,4 +93,4 @@ def guest_token(call: Call) -> str | None:
     return token if 1 <= len(token) <= _TOKEN_CHARS_MAX and token.isascii() else None
 
 
-ENDPOINTS: Final = (get_cart, put_cart_line)
+ENDPOINTS: Final = (get_cart, put_cart_line, post_cart_quote)

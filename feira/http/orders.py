@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from feira.http.call import Call
-from feira.http.carts import guest_token
+from feira.http.carts import guest_token, shopper
 from feira.http.endpoint import endpoint
 from feira.platform.domain.errors import InvalidInput, Unavailable
 from feira.platform.domain.ids import OrderGroupId, OrderId, ShopId
@@ -24,6 +24,7 @@ from feira.services.orders.history import (
     list_sales,
     read_timeline,
 )
+from feira.services.orders.quotes import ask_outside
 from feira.services.orders.views import OrderView
 from feira.services.payments.payments import ensure_intent
 from feira.sql.database import Tx
@@ -49,10 +50,16 @@ async def check_out_cart(call: Call, body: CheckOut) -> CheckoutView:
     The checkout stands even where the payment provider is away: then `payment.payment_page_url` is null for
     now, and `GET /v1/order-groups/{group}` has it as soon as the provider is back.
     """
+    said = await ask_outside(call.market, call.principal, shopper(call), body)
 
     async def work(tx: Tx) -> CheckedOut:
         return await check_out(
-            tx, call.market.config, call.principal, body, guest_token=guest_token(call)
+            tx,
+            call.market.config,
+            call.principal,
+            body,
+            guest_token=guest_token(call),
+            said=said,
         )
 
     made = await call.transact(CheckedOut, work)

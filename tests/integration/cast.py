@@ -48,6 +48,7 @@ from feira.services.users.sessions import open_session
 from feira.services.users.shop_profiles import ApplyForShop, apply_for_shop
 from feira.services.users.shops import decide, record_account
 from feira.sql.database import Tx
+from tests.integration.cast_checkout import new_method, new_promotion
 from tests.integration.cast_ledger import ledger_ids
 from tests.integration.orders.memory_gateway import MemoryGateway
 from tests.integration.orders.stage import Buyer, Stage
@@ -125,6 +126,10 @@ class Cast:
             return await self.transact(self._new_attachment)
         if name == "report":
             return await self._new_report()
+        if name in {"promotion", "method"}:
+            owner, shop = self.people["owner"].principal, ShopId(UUID(self.ids["shop"]))
+            make = new_promotion if name == "promotion" else new_method
+            return await self.transact(lambda tx: make(tx, owner, shop))
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
@@ -258,7 +263,8 @@ async def assemble(market: Market) -> Cast:
     )
     cast.ids["provider_event"] = await cast.market.database.transact(_new_provider_event)
     cast.ids |= {name: await cast.fresh(name) for name in ("media", "address", "session", "job")}
-    cast.ids["variant"] = str(variant)
+    cast.ids |= {name: await cast.fresh(name) for name in ("promotion", "method")}
+    cast.ids |= {"variant": str(variant), "country": "NZ"}
     await _buy(cast, shop, variant)
     buyer = people["buyer"].principal
     conversation = await market.database.transact(

@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 
 from tests.integration.cast import HOME, Cast
+from tests.integration.cast_checkout import checkout_bodies
 
 # What an endpoint cannot do without.
 QUERIES: Final = {"GET /v1/conversations/{conversation}/search": "?q=bom"}
@@ -24,7 +25,7 @@ def bodies(cast: Cast) -> dict[str, Any]:
         "on_hand": 3,
     }
     address = msgspec.to_builtins(HOME) | {"phone": "+351 210 000 000"}
-    return {
+    return checkout_bodies() | {
         "POST /v1/auth/sign-up": {
             "email": email,
             "password": "long enough a word",
@@ -94,6 +95,8 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "address_id": cast.ids["address"],
             "expected_total_minor": 1_000,
             "currency": "EUR",
+            "codes": ["SPRING-25"],
+            "shipping": [],
         },
         "POST /v1/orders/{order}/commands": {
             "action": "ship",

@@ -76,6 +76,22 @@ DELETE /v1/media/{media}                               401 404 404 404 ok  ok  4
 GET    /v1/search                                      ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/cart                                        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
 PUT    /v1/cart/lines/{variant}                        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+POST   /v1/cart/quote                                  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/shops/{shop}/shipping-methods               401 404 404 404 ok  ok  404 ok  ok  ok
+POST   /v1/shops/{shop}/shipping-methods               401 404 404 404 ok  ok  404 403 403 403
+PUT    /v1/shops/{shop}/shipping-methods/{method}      401 404 404 404 ok  ok  404 403 403 403
+DELETE /v1/shops/{shop}/shipping-methods/{method}      401 404 404 404 ok  ok  404 403 403 403
+GET    /v1/shops/{shop}/tax                            401 404 404 404 ok  ok  404 ok  ok  ok
+PUT    /v1/shops/{shop}/tax                            401 404 404 404 ok  403 404 403 403 403
+GET    /v1/tax-rates/{country}                         ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+PUT    /v1/admin/tax-rates/{country}                   401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/shops/{shop}/promotions                     401 404 404 404 ok  ok  404 ok  ok  ok
+POST   /v1/shops/{shop}/promotions                     401 404 404 404 ok  ok  404 403 403 403
+GET    /v1/admin/promotions                            401 403 403 403 403 403 403 ok  ok  ok
+POST   /v1/admin/promotions                            401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/promotions/{promotion}                      401 404 404 404 ok  ok  404 ok  ok  ok
+PATCH  /v1/promotions/{promotion}                      401 404 404 404 ok  ok  404 403 403 403
+DELETE /v1/promotions/{promotion}                      401 404 404 404 ok  ok  404 403 403 403
 POST   /v1/checkout                                    401 403 ok  404 404 404 404 404 404 404
 GET    /v1/order-groups/{group}                        401 404 ok  404 404 404 404 ok  ok  ok
 GET    /v1/orders                                      401 ok  ok  ok  ok  ok  ok  ok  ok  ok
@@ -197,6 +213,7 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
 }
 # Used up by whoever is let in: each of them gets one of their own.
 USED_UP: Final = (
+    *("promotion", "method"),
     *("session", "address", "media", "job", "offer", "message", "member", "attachment", "report"),
 )
 

@@ -19,7 +19,7 @@ from feira.platform.domain.money import AMOUNT_MINOR_MAX
 
 ZONES_MAX: Final = 50
 BRACKETS_MAX: Final = 50
-METHODS_MAX: Final = 20
+METHODS_MAX: Final = 50
 
 TableKind = Literal["flat", "weight", "value"]
 CountryCode = Annotated[str, Meta(pattern=r"^[A-Z]{2}(?![\s\S])")]

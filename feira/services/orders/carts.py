@@ -61,7 +61,7 @@ class CartLineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CartView(msgspec.Struct, frozen=True, kw_only=True):
-    """`totals` of the sellable lines by currency: what a checkout of that currency has to expect.
+    """`totals` of the sellable lines by currency, before discounts, delivery and taxes: a quote has those.
 
     `token` is the guest's key to a cart that was just made, and never said again.
     """
@@ -105,12 +105,7 @@ class Shopper:
 
 async def read_cart(con: Connection, shopper: Shopper) -> CartView:
     """Return the cart with today's prices and stock; who has none sees an empty one."""
-    if shopper.user_id is not None:
-        cart = await fetch_one(con, SQL["user_cart"], CartRow, shopper.user_id)
-    elif shopper.guest_token is not None:
-        cart = await fetch_one(con, SQL["guest_cart"], CartRow, _hash(shopper.guest_token))
-    else:
-        cart = None
+    cart = await _find(con, shopper)
     if cart is None:
         return CartView(version=0, lines=[], totals=[])
     return await _view(con, cart)
@@ -176,6 +171,12 @@ async def read_lines(con: Connection, cart_id: CartId) -> list[CartLineRow]:
     return await fetch_all(con, SQL["read_lines"], CartLineRow, cart_id)
 
 
+async def read_shopper_lines(con: Connection, shopper: Shopper) -> list[CartLineRow]:
+    """Return the lines of whoever's cart is meant; none where there is no cart."""
+    cart = await _find(con, shopper)
+    return [] if cart is None else await read_lines(con, cart.id)
+
+
 async def take_out(tx: Tx, cart_id: CartId, variant_ids: Sequence[VariantId]) -> None:
     """Remove what was bought."""
     await tx.con.execute(SQL["take_out"], cart_id, variant_ids)
@@ -189,6 +190,14 @@ async def load_variants(
         return {}
     variants = await load_sellable(con, list(variant_ids))
     return {variant.variant_id: variant for variant in variants}
+
+
+async def _find(con: Connection, shopper: Shopper) -> CartRow | None:
+    if shopper.user_id is not None:
+        return await fetch_one(con, SQL["user_cart"], CartRow, shopper.user_id)
+    if shopper.guest_token is not None:
+        return await fetch_one(con, SQL["guest_cart"], CartRow, _hash(shopper.guest_token))
+    return None
 
 
 async def _lock_or_make(tx: Tx, shopper: Shopper) -> tuple[CartRow, str | None]:

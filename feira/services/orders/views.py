@@ -31,7 +31,9 @@ from feira.platform.domain.order_state import (
 )
 from feira.platform.domain.orders import allowed_actions
 from feira.platform.domain.permissions import Principal
+from feira.platform.domain.shipping import ShippingRate
 from feira.services.orders.access import actor_roles, order_roles
+from feira.services.orders.discounts import DiscountView, read_discounts
 from feira.services.orders.rows import no_such_order
 from feira.services.orders.states import SQL, OrderHead, read_states
 from feira.sql.loader import Connection, fetch_all
@@ -64,6 +66,10 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     unit_price_minor: int
     total_minor: int
+    discount_minor: int
+    tax_name: str
+    tax_basis_points: int
+    tax_minor: int
 
 
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +100,9 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     items_minor: int
     shipping_minor: int
     tax_minor: int
+    tax_included_minor: int
     discount_minor: int
+    discounts: list[DiscountView]
     total_minor: int
     refunded_minor: int
     commission_minor: int | None
@@ -105,6 +113,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     shipping_address: ShippingAddress
+    shipping_method: ShippingRate | None
     lines: list[LineView]
     shipments: list[Shipment]
     deadlines: tuple[Deadline, ...]
@@ -128,11 +137,13 @@ class _OrderRow(OrderHead, frozen=True, kw_only=True):
     items_minor: int
     shipping_minor: int
     tax_minor: int
+    tax_included_minor: int
     discount_minor: int
     commission_minor: int
     created_at: datetime
     updated_at: datetime
     shipping_address: msgspec.Raw
+    shipping_method: msgspec.Raw
 
 
 class _LineRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +157,10 @@ class _LineRow(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     unit_price_minor: int
     total_minor: int
+    discount_minor: int
+    tax_name: str
+    tax_basis_points: int
+    tax_minor: int
     shipped: int
     cancelled: int
 
@@ -186,6 +201,7 @@ async def view_orders(
     for line in await fetch_all(con, SQL["read_lines"], _LineRow, ids):
         lines[line.order_id].append(line)
     shipments = await _shipments(con, ids)
+    discounts = await read_discounts(con, ids)
     states = await read_states(con, rows)
     requests: dict[OrderId, list[RequestView]] = defaultdict(list)
     for request in await fetch_all(con, SQL["read_requests"], _RequestRow, ids):
@@ -199,6 +215,7 @@ async def view_orders(
             _view(
                 row,
                 lines[row.id],
+                discounts[row.id],
                 shipments[row.id],
                 requests[row.id],
                 states[row.id],
@@ -236,6 +253,7 @@ async def _shipments(
 def _view(
     row: _OrderRow,
     lines: Sequence[_LineRow],
+    discounts: list[DiscountView],
     shipments: list[Shipment],
     requests: list[RequestView],
     state: OrderState,
@@ -256,7 +274,9 @@ def _view(
         items_minor=row.items_minor,
         shipping_minor=row.shipping_minor,
         tax_minor=row.tax_minor,
+        tax_included_minor=row.tax_included_minor,
         discount_minor=row.discount_minor,
+        discounts=discounts,
         total_minor=row.total_minor,
         refunded_minor=row.refunded_minor,
         commission_minor=row.commission_minor if sees_commission else None,
@@ -267,6 +287,7 @@ def _view(
         created_at=row.created_at,
         updated_at=row.updated_at,
         shipping_address=msgspec.json.decode(row.shipping_address, type=ShippingAddress),
+        shipping_method=msgspec.json.decode(row.shipping_method, type=ShippingRate | None),
         lines=[_line_view(line) for line in lines],
         shipments=shipments,
         deadlines=state.deadlines,
@@ -288,4 +309,8 @@ def _line_view(line: _LineRow) -> LineView:
         cancelled=line.cancelled,
         unit_price_minor=line.unit_price_minor,
         total_minor=line.total_minor,
+        discount_minor=line.discount_minor,
+        tax_name=line.tax_name,
+        tax_basis_points=line.tax_basis_points,
+        tax_minor=line.tax_minor,
     )

@@ -204,9 +204,10 @@ SELECT buyer_id, shop_id FROM orders WHERE id = $1::uuid;
 -- Orders with the names of their parties, oldest first.
 SELECT
     o.id, o.number, o.group_id, o.buyer_id, b.display_name AS buyer_name, o.shop_id, s.name AS shop_name,
-    s.slug AS shop_slug, o.currency, o.items_minor, o.shipping_minor, o.tax_minor, o.discount_minor,
-    o.total_minor, o.commission_minor, o.status, o.payment_status, o.fulfilment_status, o.refunded_minor,
-    o.terms, o.version, o.created_at, o.updated_at, g.shipping_address
+    s.slug AS shop_slug, o.currency, o.items_minor, o.shipping_minor, o.tax_minor, o.tax_included_minor,
+    o.discount_minor, o.total_minor, o.commission_minor, o.status, o.payment_status, o.fulfilment_status,
+    o.refunded_minor, o.terms, o.version, o.created_at, o.updated_at, g.shipping_address,
+    coalesce(o.shipping_method, 'null') AS shipping_method
 FROM orders AS o
 INNER JOIN order_groups AS g ON g.id = o.group_id
 INNER JOIN users AS b ON b.id = o.buyer_id
@@ -218,7 +219,8 @@ ORDER BY o.id;
 -- What was bought, as it was then, and how much of it left already.
 SELECT
     l.order_id, l.id, l.variant_id, l.product_id, l.title, l.sku, l.options, l.quantity, l.unit_price_minor,
-    l.total_minor, l.commission_basis_points, l.commission_minor, l.cancelled,
+    l.total_minor, l.commission_basis_points, l.commission_minor, l.cancelled, l.discount_minor, l.tax_name,
+    l.tax_basis_points, l.tax_minor,
     coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped
 FROM order_lines AS l
 WHERE l.order_id = ANY ($1::uuid[])

@@ -30,7 +30,7 @@ WHERE
 ORDER BY p.id;
 
 -- name: read_tax_rates
--- The rates of a country.
+-- The rates of a country, the standard ones first.
 SELECT r.country, r.region, c.slug AS category, r.basis_points, r.name
 FROM tax_rates AS r
 LEFT JOIN categories AS c ON c.id = r.category_id
@@ -48,6 +48,10 @@ WITH RECURSIVE path AS (
 )
 
 SELECT id, array_agg(slug ORDER BY up) AS slugs FROM path GROUP BY id;
+
+-- name: read_now
+-- The moment whose promotions a quote takes, by the database's clock.
+SELECT now();
 
 -- name: read_address_place
 -- Where an address of the buyer is, as far as prices depend on it.
@@ -88,6 +92,13 @@ INSERT INTO order_discounts (order_id, promotion_id, name, code, funded_by, amou
 SELECT d.* FROM unnest(
     $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[]
 ) AS d;
+
+-- name: read_discounts
+-- What promotions took off some orders.
+SELECT order_id, promotion_id, name, code, funded_by, amount_minor
+FROM order_discounts
+WHERE order_id = ANY ($1::uuid[])
+ORDER BY order_id, amount_minor DESC, promotion_id;
 
 -- name: lock_uses
 -- The uses that some checkouts still have, locked, so that the closers of one checkout's orders take turns.

@@ -42,7 +42,9 @@ def part_for(endpoint: Endpoint) -> Part:
         return "anonymous"
     if "/admin/" in endpoint.path or "/operations/" in endpoint.path:
         return "admin"
-    if endpoint.service == "products" or endpoint.path.startswith("/v1/shops/"):
+    if endpoint.service == "products" or endpoint.path.startswith(
+        ("/v1/shops/", "/v1/promotions/")
+    ):
         return "owner"
     if "/members" in endpoint.path and endpoint.method != "GET":
         return "support"

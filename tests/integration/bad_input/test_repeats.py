@@ -45,14 +45,24 @@ NOT_ON_STAGE: Final = {
 async def prepared(door: Door, endpoint: Endpoint) -> tuple[str, bytes | None]:
     """Address and body of a request that succeeds."""
     ids = dict(door.cast.ids)
-    for parameter in ("session", "job", "media", "address", "message", "member", "report"):
+    for parameter in (
+        "session",
+        "job",
+        "media",
+        "address",
+        "message",
+        "member",
+        "report",
+        "promotion",
+        "method",
+    ):
         if parameter in endpoint.path_types:
             ids[parameter] = await door.cast.fresh(parameter)
     if "attachment" in endpoint.path_types and endpoint.method == "DELETE":
         # What was sent is not taken back.
         ids["attachment"] = await door.cast.fresh("attachment")
     body: dict[str, Any] | None = door.fresh_body(name_of(endpoint))
-    if body is not None and "version" in body:
+    if body is not None and "version" in body and "promotion" not in endpoint.path_types:
         async with door.cast.market.database.connection() as con:
             table, row = (
                 ("shops", ids["shop"])
