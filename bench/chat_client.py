@@ -9,15 +9,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
-import aiohttp
 import asyncpg
 import msgspec
 
 from bench.client_process import serve_parent, tell_parent
+from bench.lean_socket import LeanSocket
 from bench.stage import Talker
 
 TEXT = "Is this still available? I could come by on Saturday morning and pick it up myself."
-_ANSWER_TIMEOUT_S = 10.0
 # As wide as a message's row: whose, which, what, when.
 _CREATE = """
 CREATE TABLE IF NOT EXISTS bench_inserts (
@@ -55,7 +54,7 @@ class ChatResult(msgspec.Struct, frozen=True, kw_only=True):
 class _Voice:
     """One socket with its conversation."""
 
-    def __init__(self, talker: Talker, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, talker: Talker, socket: LeanSocket) -> None:
         self.talker = talker
         self.seq = 0
         self._socket = socket
@@ -75,16 +74,14 @@ class _Voice:
 
     async def _ask(self, command: str, value: dict[str, Any]) -> dict[str, Any]:
         self._next_id += 1
-        line = msgspec.json.encode({"id": self._next_id, command: value})
-        await self._socket.send_str(line.decode())
-        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-            while True:
-                for piece in (await self._socket.receive_str()).split("\n"):
-                    answer: dict[str, Any] = msgspec.json.decode(piece)
-                    if answer.get("id") == self._next_id:
-                        if "error" in answer:
-                            raise RuntimeError(f"{command}: {answer['error']}")
-                        return answer
+        self._socket.send(msgspec.json.encode({"id": self._next_id, command: value}))
+        while True:
+            for piece in (await self._socket.receive()).split(b"\n"):
+                answer: dict[str, Any] = msgspec.json.decode(piece)
+                if answer.get("id") == self._next_id:
+                    if "error" in answer:
+                        raise RuntimeError(f"{command}: {answer['error']}")
+                    return answer
 
 
 async def chat(work: ChatWork, _ended: asyncio.Event) -> None:
@@ -93,11 +90,11 @@ async def chat(work: ChatWork, _ended: asyncio.Event) -> None:
         con = await asyncpg.connect(work.postgres_dsn)
         stack.push_async_callback(con.close)
         await con.execute(_CREATE)
-        session = await stack.enter_async_context(aiohttp.ClientSession(work.url))
         voices: list[_Voice] = []
         for talker in work.talkers:
-            context = session.ws_connect("/v1/socket", protocols=("feira.v1.json",))
-            voice = _Voice(talker, await stack.enter_async_context(context))
+            socket = await LeanSocket.open(work.url, "/v1/socket", "feira.v1.json")
+            stack.callback(socket.close)
+            voice = _Voice(talker, socket)
             await voice.open()
             voices.append(voice)
         turns = _Turns(work, con, voices)

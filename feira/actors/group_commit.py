@@ -28,6 +28,7 @@ from feira.services.messaging.messages import (
     post_messages,
 )
 from feira.sql.database import Database
+from feira.sql.kept_connection import KeptConnection
 
 log = structlog.get_logger("feira.actors")
 
@@ -100,21 +101,28 @@ class GroupCommit:
                 return
 
     async def _write_for_ever(self) -> None:
-        while True:
-            batch = self._take()
-            if not batch:
-                idle = asyncio.get_running_loop().create_future()
-                self._idle.append(idle)
-                await idle
-                continue
-            conversations = {post.outgoing.conversation for post in batch}
-            metrics.COMMIT_MESSAGES.observe(len(batch))
-            try:
-                await self._commit(batch)
-            finally:
-                self._under_way -= conversations
-                for conversation in conversations & self._waiting.keys():
-                    self._ready[conversation] = None
+        kept = self._database.keep_connection()
+        try:
+            while True:
+                await self._write_next(kept)
+        finally:
+            await kept.give_back()
+
+    async def _write_next(self, kept: KeptConnection) -> None:
+        batch = self._take()
+        if not batch:
+            idle = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            await idle
+            return
+        conversations = {post.outgoing.conversation for post in batch}
+        metrics.COMMIT_MESSAGES.observe(len(batch))
+        try:
+            await self._commit(batch, kept)
+        finally:
+            self._under_way -= conversations
+            for conversation in conversations & self._waiting.keys():
+                self._ready[conversation] = None
 
     def _take(self) -> list[Post]:
         """Take what waits in conversations that have nothing under way, whole conversations while they fit."""
@@ -131,14 +139,13 @@ class GroupCommit:
         self._waiting_count -= len(batch)
         return batch
 
-    async def _commit(self, batch: list[Post]) -> None:
+    async def _commit(self, batch: list[Post], kept: KeptConnection) -> None:
         silenced: list[Post] = []
         try:
-            async with self._database.connection() as con:
+            async with kept as con:
                 attaching = await attach(con, [post.outgoing for post in batch])
                 posted = await post_messages(con, attaching.whole) if attaching.whole else {}
-                # Committed: everybody is told while the connection goes back to the pool.
-                silenced = self._tell(batch, posted, attaching.refused)
+            silenced = self._tell(batch, posted, attaching.refused)
         except FeiraError as error:
             # Also when the connection broke around the commit: the resend with the same client id finds out.
             for post in batch:
@@ -148,19 +155,19 @@ class GroupCommit:
                 # One bad message does not fail its neighbours: each goes alone.
                 log.warning("group_commit_split", messages=len(batch), error=type(error).__name__)
                 for post in batch:
-                    await self._commit([post])
+                    await self._commit([post], kept)
                 return
             log.exception("message_not_posted")
             batch[0].answered(
                 Unavailable("actor.restarted", "Something went wrong here; please try again.")
             )
         if silenced:
-            await self._explain(silenced)
+            await self._explain(silenced, kept)
 
-    async def _explain(self, posts: list[Post]) -> None:
+    async def _explain(self, posts: list[Post], kept: KeptConnection) -> None:
         """Answer those that found no place: no members, blocked, or kept from posting."""
         try:
-            async with self._database.connection() as con:
+            async with kept as con:
                 refusals = await refusals_of(con, [post.outgoing for post in posts])
         except FeiraError as error:
             for post in posts:

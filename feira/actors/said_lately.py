@@ -34,13 +34,33 @@ log = structlog.get_logger("feira.actors")
 
 # In the slot of the client that presence uses.
 _KEYS: Final = f"{HOME}:said"
-WITHIN_S: Final = 0.1
+WITHIN_S: Final = 0.25
 ANSWER_TIMEOUT_S: Final = 2.0
 AWAY_FOR_S: Final = 5.0
 # Beyond, what was said is not counted: memory has a bound, and the sockets' own limits hold.
 WAITING_MAX: Final = 20_000
-PIPELINE_MAX: Final = 500
+AT_ONCE_MAX: Final = 250
 FORGET_EVERY_S: Final = 60.0
+
+# In one call, because a client in Python pays for each command more than the server does.
+# Keys: a counter for each user, then a set of conversations for each text of a user. Arguments: how many users, how long
+# both kinds are kept, then what to add to each key. It answers with the totals.
+_COUNT: Final = """
+local totals = {}
+for place, key in ipairs(KEYS) do
+    local keep
+    if place <= tonumber(ARGV[1]) then
+        totals[place] = redis.call('INCRBY', key, ARGV[place + 3])
+        keep = ARGV[2]
+    else
+        redis.call('SADD', key, ARGV[place + 3])
+        totals[place] = redis.call('SCARD', key)
+        keep = ARGV[3]
+    end
+    redis.call('EXPIRE', key, keep)
+end
+return totals
+"""
 
 Same = tuple[UserId, bytes]
 
@@ -99,46 +119,40 @@ class SaidLately:
             self._counting = False
 
     async def _count(self) -> None:
-        said = list(self._said.items())[:PIPELINE_MAX]
-        same = list(self._same)[:PIPELINE_MAX]
+        said = list(self._said.items())[:AT_ONCE_MAX]
+        same = list(self._same)[:AT_ONCE_MAX]
         for user, _ in said:
             del self._said[user]
         self._same.difference_update(same)
-        pipeline = self._redis.pipeline(transaction=False)
         slot = int(time.time() // MESSAGES_WITHIN_S)
-        for user, count in said:
-            key = f"{_KEYS}:{user}:{slot}"
-            pipeline.incrby(key, count)
-            pipeline.expire(key, 2 * MESSAGES_WITHIN_S)
-        for (user, mark), conversation in same:
-            key = f"{_KEYS}:{user}:{mark.hex()}"
-            pipeline.sadd(key, str(conversation))
-            pipeline.expire(key, SAME_TEXT_WITHIN_S)
-            pipeline.scard(key)
+        keys = [f"{_KEYS}:{user}:{slot}" for user, _ in said]
+        keys += [f"{_KEYS}:{user}:{mark.hex()}" for (user, mark), _ in same]
+        numbers = [len(said), 2 * MESSAGES_WITHIN_S, SAME_TEXT_WITHIN_S]
+        numbers += [count for _, count in said]
+        arguments = [*map(str, numbers), *(str(conversation) for _, conversation in same)]
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                answers = await cast("Awaitable[list[int]]", pipeline.execute())
+                counting = self._redis.eval(_COUNT, len(keys), *keys, *arguments)
+                totals = await cast("Awaitable[list[int]]", counting)
         except (RedisError, OSError) as error:
             log.warning("said_lately_unknown", error=type(error).__name__)
             self._away_until = time.monotonic() + AWAY_FOR_S
             return
-        self._refuse(said, same, answers, ends_at=(slot + 1) * MESSAGES_WITHIN_S)
+        self._refuse(said, same, totals, ends_at=(slot + 1) * MESSAGES_WITHIN_S)
 
     def _refuse(
         self,
         said: list[tuple[UserId, int]],
         same: list[tuple[Same, ConversationId]],
-        answers: list[int],
+        totals: list[int],
         *,
         ends_at: float,
     ) -> None:
         now = time.monotonic()
-        totals = answers[: 2 * len(said) : 2]
-        for (user, _), total in zip(said, totals, strict=True):
-            if is_too_fast(total):
+        for (user, _), messages in zip(said, totals[: len(said)], strict=True):
+            if is_too_fast(messages):
                 self._too_fast[user] = now + ends_at - time.time()
-        spread = answers[2 * len(said) + 2 :: 3]
-        for (mark, _), conversations in zip(same, spread, strict=True):
+        for (mark, _), conversations in zip(same, totals[len(said) :], strict=True):
             if is_same_text_spam(conversations):
                 self._everywhere[mark] = now + SAME_TEXT_WITHIN_S
         if now - self._forgotten_at > FORGET_EVERY_S:

@@ -22,13 +22,14 @@ from feira.sql.database import Database
 log = structlog.get_logger("feira.actors")
 
 WITHIN_S: Final = 0.2
-CONVERSATIONS_PER_ROUND: Final = 50
+# Few, because a round holds up everything else on the node: each member's devices are told.
+CONVERSATIONS_PER_ROUND: Final = 10
 # Counting takes a tenth of the node's time at most, however much is said.
 PAUSE_PER_WORK: Final = 9.0
 
 
 class UnreadCounts:
-    """One a node: it asks the database five times a second at most, and less often the more it has to tell."""
+    """One a node: what becomes due within `WITHIN_S` is told together, and later the more there is to tell."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class UnreadCounts:
                     del self._due[conversation]
                 started = time.monotonic()
                 await self._tell(due)
-                pause_s = max(WITHIN_S, PAUSE_PER_WORK * (time.monotonic() - started))
+                pause_s = PAUSE_PER_WORK * (time.monotonic() - started)
         finally:
             self._telling = False
 

@@ -17,11 +17,13 @@ from typing import Final, TypeVar, cast
 import asyncpg
 import msgspec
 
-from feira.platform.domain.errors import Conflict, Unavailable
+from feira.platform.domain.errors import Conflict
 from feira.platform.domain.events import Event, TopicBatch
 from feira.platform.domain.jobs import Job
 from feira.platform.domain.topics import Topic
+from feira.sql.connection_errors import AWAY, explained, unavailable
 from feira.sql.jobs import JobRow
+from feira.sql.kept_connection import KeptConnection
 from feira.sql.loader import Connection
 from feira.sql.migrate import APP_ROLE
 from feira.sql.pulse import Pulse, asking
@@ -48,18 +50,6 @@ SESSION_SETTINGS: Final = {
     "random_page_cost": "1.1",
 }
 
-# The server is away, starting, stopping or failing over: nothing is wrong with the request.
-_AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.QueryCanceledError,
-)
 _RETRY: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -170,31 +160,30 @@ class Database:
             Conflict: see `transact`.
         """
         if self._pulse.is_away:
-            raise _unavailable()
+            raise unavailable()
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as lent:
                 con = cast("Connection", lent)
-                with self._pulse.watched(con):
-                    try:
-                        yield con
-                    except asyncpg.InterfaceError as error:
-                        if _is_gone(con):
-                            raise _unavailable() from error
+                self._pulse.watch(con)
+                try:
+                    yield con
+                except Exception as error:
+                    known = explained(error, con)
+                    if known is None:
                         raise
-                    except asyncpg.InternalClientError as error:
-                        # It was lent between the server's last word and the end of the stream.
-                        con.terminate()
-                        raise _unavailable() from error
+                    raise known from error
+                finally:
+                    self._pulse.unwatch(con)
         except asyncpg.InterfaceError as error:
             if self._pool.is_closing():
-                raise _unavailable() from error
+                raise unavailable() from error
             raise
-        except asyncpg.LockNotAvailableError as error:
-            raise Conflict(
-                "database.busy", "Somebody else is changing this right now; please try again."
-            ) from error
-        except _AWAY as error:
-            raise _unavailable() from error
+        except AWAY as error:
+            raise unavailable() from error
+
+    def keep_connection(self) -> KeptConnection:
+        """A connection for a task that has one statement after the other; the task gives it back when it ends."""
+        return KeptConnection(self._pool, self._pulse, within_s=ACQUIRE_TIMEOUT_S)
 
     async def close(self) -> None:
         """Give connections back to Postgres, or drop them where it does not take them."""
@@ -204,23 +193,6 @@ class Database:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
-
-
-def _is_gone(con: Connection) -> bool:
-    """Tell a connection that broke from one that was used wrongly: asyncpg names both `InterfaceError`."""
-    try:
-        return con.is_closed()
-    except asyncpg.InterfaceError:
-        # Cut while it was lent: the pool has taken it back already.
-        return True
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable(
-        "database.unavailable",
-        "The database cannot be reached right now; nothing is lost, please try again.",
-        retry_after_s=2,
-    )
 
 
 @asynccontextmanager

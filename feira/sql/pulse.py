@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import asyncpg
@@ -39,16 +38,14 @@ class Pulse:
         self._watcher: asyncio.Task[None] | None = None
         self.is_away = False
 
-    @contextmanager
-    def watched(self, con: Connection) -> Generator[None]:
-        """Cut the connection if Postgres falls silent meanwhile."""
+    def watch(self, con: Connection) -> None:
+        """Cut the connection if Postgres falls silent before `unwatch`."""
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch_for_ever(), name="postgres-pulse")
         self._leases[con] = time.monotonic()
-        try:
-            yield
-        finally:
-            self._leases.pop(con, None)
+
+    def unwatch(self, con: Connection) -> None:
+        self._leases.pop(con, None)
 
     async def close(self) -> None:
         if self._watcher is not None:

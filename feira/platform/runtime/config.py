@@ -83,7 +83,7 @@ class Config(PaymentSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
         int, Meta(ge=0, description="Connections kept open by each process.")
     ] = 1
     postgres_pool_max: Annotated[
-        int, Meta(ge=1, description="Connections a process opens at most.")
+        int, Meta(ge=4, description="Connections a process opens at most; two of them write chat.")
     ] = 10
     redis_url: Annotated[
         str,

@@ -25,9 +25,7 @@ WITH head AS (
         AND m.read_seq - m.read_changes = head.seq - head.changes - 1
     ON CONFLICT (dedup) DO NOTHING
 )
-SELECT $1 AS conversation_id, head.seq, $2 AS sender_id, $3 AS client_id, head.at, true AS fresh,
-       (SELECT epoch FROM log_epoch) AS epoch
-FROM head;
+SELECT head.seq, head.at, (SELECT epoch FROM log_epoch) AS epoch FROM head;
 
 -- name: post_messages
 -- Append to any number of conversations, once per client id; a resend answers with the first seq. One statement, one commit.
