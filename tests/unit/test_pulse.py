@@ -48,8 +48,9 @@ async def pulse(postgres: Postgres) -> AsyncIterator[Pulse]:
 
 
 async def held(pulse: Pulse, lease: Lease, *, for_s: float) -> None:
-    with pulse.watched(cast("Any", lease)):
-        await asyncio.sleep(for_s)
+    pulse.watch(cast("Any", lease))
+    await asyncio.sleep(for_s)
+    pulse.unwatch(cast("Any", lease))
 
 
 async def test_short_leases_ask_nothing(pulse: Pulse, postgres: Postgres) -> None:
