@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from feira.platform.domain.errors import Conflict, Unavailable
@@ -22,9 +23,12 @@ async def test_a_kept_connection_is_the_same_until_it_breaks_and_is_then_lent_an
         async with kept as con:
             served.append(await con.fetchval("SELECT pg_backend_pid()"))
     assert served[0] == served[1]
+    owner = await asyncpg.connect(config.postgres_dsn)
     with pytest.raises(Unavailable):
         async with kept as con:
-            await con.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            await owner.execute("SELECT pg_terminate_backend($1)", served[0])
+            await con.execute("SELECT 1")
+    await owner.close()
     async with kept as con:
         served.append(await con.fetchval("SELECT pg_backend_pid()"))
     assert served[2] != served[0]
