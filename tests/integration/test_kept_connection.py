@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -24,10 +26,10 @@ async def test_a_kept_connection_is_the_same_until_it_breaks_and_is_then_lent_an
             served.append(await con.fetchval("SELECT pg_backend_pid()"))
     assert served[0] == served[1]
     owner = await asyncpg.connect(config.postgres_dsn)
+    ended = owner.execute("SELECT pg_terminate_backend($1)", served[0])
     with pytest.raises(Unavailable):
         async with kept as con:
-            await owner.execute("SELECT pg_terminate_backend($1)", served[0])
-            await con.execute("SELECT 1")
+            await asyncio.gather(con.execute("SELECT pg_sleep(10)"), ended)
     await owner.close()
     async with kept as con:
         served.append(await con.fetchval("SELECT pg_backend_pid()"))
