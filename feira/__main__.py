@@ -21,6 +21,7 @@ COMMANDS = {
     "market-day": "play a busy market and check that nothing was lost or doubled",
     "actors": "show the busiest actors of running servers, live",
     "ledger": "check every rule of the money",
+    "shop-account": "tie a shop to an account that was made at the payment provider by hand",
     "config": "print every setting, its meaning and where its value comes from",
 }
 _EXIT_USAGE = 2

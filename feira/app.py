@@ -125,6 +125,19 @@ def open_payments(config: Config) -> PaymentGateway:
                     api_url=config.paypal_api_url,
                 )
             )
+        case "razorpay":
+            from feira.platform.gateways.payments.razorpay.connection import RazorpaySettings
+            from feira.platform.gateways.payments.razorpay.gateway import RazorpayGateway
+
+            return RazorpayGateway(
+                RazorpaySettings(
+                    key_id=config.razorpay_key_id,
+                    key_secret=config.razorpay_key_secret,
+                    webhook_secret=config.razorpay_webhook_secret,
+                    transfer_hold_s=config.razorpay_transfer_hold_s,
+                    api_url=config.razorpay_api_url,
+                )
+            )
 
 
 async def open_storage(config: Config) -> S3ObjectStore:

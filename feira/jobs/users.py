@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID, uuid5
 
+import structlog
+
 from feira.jobs.run import Handlers, JobRun
 from feira.platform.domain.jobs import SendPasswordResetEmail, SendVerificationEmail, VerifyShop
+from feira.platform.gateways.payments.refusal import GatewayRefused
 from feira.services.users import mails, one_time_tokens
 from feira.services.users.accounts import load_user
 from feira.services.users.shops import load_shop, record_account
@@ -14,6 +17,8 @@ from feira.sql.database import Tx
 
 # Names the effect "the account of this shop" for the provider; any fixed UUID does, and it never changes.
 _ACCOUNT_KEYS: Final = UUID("5f0f3f0e-2d0b-4c68-9a4e-6b1f2c7d9e10")
+
+log = structlog.get_logger("feira.jobs.users")
 
 
 async def handle_send_verification_email(run: JobRun, job: SendVerificationEmail) -> None:
@@ -60,11 +65,18 @@ async def handle_verify_shop(run: JobRun, job: VerifyShop) -> None:
         shop = await load_shop(con, job.shop)
     if shop.status != "applied":
         return
-    account = await run.market.payments.create_account(
-        shop_name=shop.name,
-        country=shop.country,
-        idempotency_key=str(uuid5(_ACCOUNT_KEYS, str(shop.id))),
-    )
+    try:
+        account = await run.market.payments.create_account(
+            shop_name=shop.name,
+            country=shop.country,
+            idempotency_key=str(uuid5(_ACCOUNT_KEYS, str(shop.id))),
+        )
+    except GatewayRefused as refusal:
+        if refusal.reason != "not_supported":
+            raise
+        # The application waits until an operator has made the account: `feira shop-account`.
+        log.warning("shop_account_by_hand", shop=shop.id, provider=run.market.payments.name)
+        return
 
     async def record(tx: Tx) -> None:
         await record_account(tx, shop.id, account)

@@ -161,13 +161,12 @@ async def capture_intent(scene: Scene) -> None:
 
 
 async def cancel_intent(scene: Scene) -> None:
-    unpaid, paid, authorized = (
-        await scene.intent(),
-        await scene.paid(),
-        await scene.intent(manual=True),
-    )
-    await scene.stage.pay(authorized)
-    for intent, state in ((unpaid, "canceled"), (paid, "succeeded"), (authorized, "canceled")):
+    cases = [(await scene.intent(), "canceled"), (await scene.paid(), "succeeded")]
+    if scene.gateway.capabilities.manual_capture:
+        authorized = await scene.intent(manual=True)
+        await scene.stage.pay(authorized)
+        cases.append((authorized, "canceled"))
+    for intent, state in cases:
         once = key()
         for _ in range(2):
             left = await scene.gateway.cancel_intent(intent.reference, idempotency_key=once)
@@ -329,7 +328,8 @@ async def list_events(scene: Scene) -> None:
         page = listed.next_page
         if page is None:
             break
-    assert seen >= {intent.reference for intent in intents}
+    if scene.gateway.capabilities.events_kept_s:
+        assert seen >= {intent.reference for intent in intents}
 
 
 async def list_balance_transactions(scene: Scene) -> None:

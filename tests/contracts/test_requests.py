@@ -15,12 +15,15 @@ from tests.contracts.company import Asked
 from tests.contracts.exercises import EXERCISES, Scene, key, port_operations
 from tests.contracts.paypal_provider import PayPalProvider
 from tests.contracts.paypal_stage import open_paypal
+from tests.contracts.razorpay_provider import RazorpayProvider
+from tests.contracts.razorpay_stage import open_razorpay
 from tests.contracts.stripe_provider import StripeProvider
 from tests.contracts.stripe_stage import open_stripe
 
 STAGES: Final[dict[str, Callable[[Path], AbstractAsyncContextManager[Any]]]] = {
     "stripe": open_stripe,
     "paypal": open_paypal,
+    "razorpay": open_razorpay,
 }
 
 
@@ -73,3 +76,21 @@ def test_paypals_judge_finds_what_is_wrong(contracts: Path) -> None:
     assert judge("/v1/payments/payouts", "{}")
     assert judge("/v1/notifications/webhooks-events", "", "GET", "limit=3")
     assert judge("/v2/nothing", "{}")
+
+
+def test_razorpays_documents_find_what_is_wrong(contracts: Path) -> None:
+    provider = RazorpayProvider(contracts)
+
+    def judge(path: str, body: str) -> list[str]:
+        return provider.judge(
+            Asked(method="POST", path=path, query="", body=body.encode(), headers={})
+        )
+
+    assert judge("/v1/payment_links", '{"amount": 5, "currency": "INR"}') == []
+    assert judge("/v1/payment_links", '{"currency": "INR"}')
+    assert judge("/v1/payment_links", '{"amount": "5"}')
+    assert judge("/v1/payment_links", '{"amount": 5, "colour": "red"}')
+    assert judge("/v1/transfers", '{"account": "acc_1", "amount": 5}')
+    assert judge("/v1/payments/pay_1/transfers", '{"transfers": [{"account": "acc_1"}]}')
+    assert judge("/v1/payments/pay_1/refund", '{"amount": true}')
+    assert judge("/v1/nothing", "{}")

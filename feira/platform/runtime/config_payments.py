@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 SECRET = {"secret": True}
-PaymentsName = Literal["sandbox", "stripe", "paypal"]
+PaymentsName = Literal["sandbox", "stripe", "paypal", "razorpay"]
 
 
 class PaymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +56,24 @@ class PaymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         str,
         Meta(pattern="^https?://[^/]+$", description="PayPal's API: live, sandbox or a stand-in."),
     ] = "https://api-m.paypal.com"
+    razorpay_key_id: Annotated[str, Meta(description="Razorpay's API key ID.", extra=SECRET)] = ""
+    razorpay_key_secret: Annotated[
+        str, Meta(description="Razorpay's API key secret.", extra=SECRET)
+    ] = ""
+    razorpay_webhook_secret: Annotated[
+        str, Meta(description="Secret of Razorpay's webhook to this market.", extra=SECRET)
+    ] = ""
+    razorpay_transfer_hold_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Seconds a transfer to a seller waits, and can be reversed, before Razorpay settles it.",
+        ),
+    ] = 0
+    razorpay_api_url: Annotated[
+        str,
+        Meta(pattern="^https?://[^/]+$", description="Razorpay's API, or what stands in for it."),
+    ] = "https://api.razorpay.com"
 
 
 # What each provider cannot work without.
@@ -63,10 +81,13 @@ REQUIRED_BY_PROVIDER: dict[PaymentsName, tuple[str, ...]] = {
     "sandbox": (),
     "stripe": ("stripe_secret_key",),
     "paypal": ("paypal_client_id", "paypal_client_secret", "paypal_partner_id"),
+    # Razorpay lists no events: without webhooks nothing would be heard.
+    "razorpay": ("razorpay_key_id", "razorpay_key_secret", "razorpay_webhook_secret"),
 }
 # What proves that a webhook came from the provider; without it news is looked up where the provider lists it.
 WEBHOOK_SETTING: dict[PaymentsName, str] = {
     "sandbox": "sandbox_webhook_secret",
     "stripe": "stripe_webhook_secret",
     "paypal": "paypal_webhook_id",
+    "razorpay": "razorpay_webhook_secret",
 }

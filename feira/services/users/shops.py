@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from feira.platform.domain.errors import NotFound, Unavailable
+from feira.platform.domain.errors import Conflict, NotFound, Unavailable
 from feira.platform.domain.ids import ShopId, UserId
 from feira.platform.domain.permissions import Action, Principal, Role, require
 from feira.platform.domain.shops import (
@@ -91,9 +91,17 @@ async def decide(
 
 
 async def record_account(tx: Tx, shop_id: ShopId, account: Account) -> None:
-    """Remember the account that was opened for a shop, and what the provider says of it so far."""
+    """Remember the account that was opened for a shop, and what the provider says of it so far.
+
+    Raises:
+        NotFound: `shop.not_found`.
+        Conflict: `shop.has_account`: another one.
+    """
     shop = await lock_shop(tx, shop_id)
-    assert shop.provider_account in {None, account.reference}, "a shop has one account"
+    if shop.provider_account not in {None, account.reference}:
+        raise Conflict(
+            "shop.has_account", f"This shop has the account {shop.provider_account} already."
+        )
     await tx.con.execute(SQL["set_account"], shop_id, account.reference, account.status)
     # Turned down while the account was being opened: the account is known, the shop stays where it is.
     if shop.status == "applied":
