@@ -138,6 +138,12 @@ class OpenApi:
         }
 
 
+@cache
+def published(file: Path) -> OpenApi:
+    """The document of a file, read once."""
+    return OpenApi(file)
+
+
 def _body_schema(operation: Schema) -> Schema | None:
     kinds: list[Schema] = list(operation.get("requestBody", {}).get("content", {}).values())
     return kinds[0]["schema"] if kinds else None

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from tests.contracts.company import Asked, Refusal
-from tests.contracts.openapi import OpenApi
+from tests.contracts.openapi import published
 
 Thing = dict[str, Any]
 DOCUMENTS: Final = (
@@ -37,7 +37,7 @@ CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
 
 class PayPalProvider:
     def __init__(self, contracts: Path) -> None:
-        self.documents = [OpenApi(contracts / name) for name in DOCUMENTS]
+        self.documents = [published(contracts / name) for name in DOCUMENTS]
         self.things: dict[str, Thing] = {}
         self.events: list[Thing] = []
         self.merchants: dict[str, Thing] = {}

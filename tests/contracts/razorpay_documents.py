@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ class Section:
     types: dict[str, str]
 
 
+@lru_cache
 def read_section(folder: Path, document: str, *titles: str) -> Section:
     """Sections of a document by their titles, together."""
     text = (folder / "razorpay" / "documents" / document).read_text()

@@ -9,6 +9,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from tests.contracts.company import Asked, Refusal
-from tests.contracts.openapi import OpenApi
+from tests.contracts.openapi import published
 
 Thing = dict[str, Any]
 CONTRACT: Final = "stripe-from-sdk-16.1.0-marketplace.json"
@@ -25,9 +26,8 @@ FIXTURES: Final = "stripe-fixtures3-2026-07-29.json"
 
 class StripeProvider:
     def __init__(self, contracts: Path) -> None:
-        self.contract = OpenApi(contracts / CONTRACT)
-        fixtures = msgspec.json.decode((contracts / FIXTURES).read_bytes())
-        self.samples: dict[str, Thing] = fixtures["resources"]
+        self.contract = published(contracts / CONTRACT)
+        self.samples = _samples(contracts / FIXTURES)
         self.things: dict[str, Thing] = {}
         self.entries: list[Thing] = []
         self.events: list[Thing] = []
@@ -119,6 +119,26 @@ class StripeProvider:
         self._tell("charge.dispute.created", dispute)
         return dispute
 
+    def verify_account(self, reference: str) -> None:
+        account = self.things[reference]
+        account.update(capabilities={"transfers": "active"}, payouts_enabled=True)
+        self._tell("account.updated", account)
+
+    def restrict_account(self, reference: str) -> None:
+        account = self.things[reference]
+        account.update(capabilities={"transfers": "inactive"}, details_submitted=True)
+        account["requirements"]["disabled_reason"] = "rejected.fraud"
+        self._tell("account.updated", account)
+
+    def decide_dispute(self, reference: str, outcome: str) -> None:
+        dispute = self.things[reference]
+        if outcome == "won":
+            dispute["balance_transactions"].append(
+                self._enter("adjustment", dispute, dispute["amount"])
+            )
+        dispute["status"] = outcome
+        self._tell("charge.dispute.closed", dispute)
+
     # What our gateway asks.
 
     def _route(self, asked: Asked) -> Any:
@@ -136,6 +156,18 @@ class StripeProvider:
         if reference not in self.things:
             raise _error(404, code="resource_missing", message=f"No such object: '{reference}'")
         return self._shown(self.things[reference])
+
+    def get_payout(self, reference: str, _: Thing) -> Thing:
+        """Banks take their time: each look finds it a step further."""
+        shown = dict(self.get(reference, {}))
+        payout = self.things[reference]
+        if payout["status"] == "pending":
+            self.move(reference, "paid")
+        elif payout["status"] == "paid" and self.things[payout["account_of"]].get("payouts_fail"):
+            self.move(reference, "failed", failure_code="account_closed")
+            account = payout["account_of"]
+            self._enter("payout_failure", payout, payout["amount"], account=account)
+        return shown
 
     def make_account(self, fields: Thing) -> Thing:
         account = self._make("account", "acct")
@@ -233,6 +265,9 @@ class StripeProvider:
 
     def make_transfer(self, fields: Thing) -> Thing:
         source = fields.get("source_transaction")
+        requirements = self.get(fields["destination"], {})["requirements"]
+        if str(requirements["disabled_reason"]).startswith("rejected"):
+            raise _error(400, code="insufficient_capabilities_for_transfer", message="No.")
         if source is not None:
             used = sum(
                 t["amount"] for t in self._all("transfer") if t["source_transaction"] == source
@@ -394,6 +429,11 @@ class StripeProvider:
         return shown
 
 
+@lru_cache
+def _samples(file: Path) -> dict[str, Thing]:
+    return msgspec.json.decode(file.read_bytes())["resources"]
+
+
 def _listing(things: list[Thing], *, has_more: bool = False) -> Thing:
     return {"object": "list", "data": things, "has_more": has_more, "url": "/v1/things"}
 
@@ -427,6 +467,7 @@ _ROUTES: Final[list[tuple[str, Handler]]] = [
     (r"POST /v1/disputes/([^/]+)", StripeProvider.answer_dispute),
     (r"GET /v1/events", StripeProvider.list_events),
     (r"GET /v1/balance_transactions", StripeProvider.list_entries),
-    (r"GET /v1/(?:accounts|refunds|transfers|payouts|disputes)/([^/]+)", StripeProvider.get),
+    (r"GET /v1/payouts/([^/]+)", StripeProvider.get_payout),
+    (r"GET /v1/(?:accounts|refunds|transfers|disputes)/([^/]+)", StripeProvider.get),
     (r"GET /v1/checkout/sessions/([^/]+)", StripeProvider.get),
 ]

@@ -242,10 +242,10 @@ async def test_a_paid_payout_can_come_back(provider: Provider) -> None:
 
     await until(came_back)
     assert (await gateway.fetch_payout(payout.reference, account=account)).failure_code
-    assert [one.kind for one in await movements(provider, account)] == [
-        "transfer",
+    assert sorted(one.kind for one in await movements(provider, account)) == [
         "payout",
         "payout_failure",
+        "transfer",
     ]
     assert sum(one.net_minor for one in await movements(provider, account)) == 5_000
 
