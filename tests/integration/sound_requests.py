@@ -61,6 +61,7 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "version": 1,
             "name": "Another name",
             "description": "Finer things.",
+            "ship_within_days": 5,
         },
         "POST /v1/admin/shops/{shop}/approve": {"reason": "Good."},
         "POST /v1/admin/shops/{shop}/reject": {"reason": "Not good."},

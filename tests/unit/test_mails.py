@@ -10,6 +10,7 @@ from feira.platform.domain.errors import InvalidInput, Unavailable
 from feira.platform.gateways.mail.console import ConsoleMailSender
 from feira.platform.gateways.mail.port import Mail
 from feira.services.notifications.mails import (
+    order_moved_mail,
     order_paid_mail,
     order_received_mail,
     order_shipped_mail,
@@ -56,6 +57,9 @@ def every_mail(name: str) -> list[Mail]:
             tracking_number=name,
             link=LINK,
             idempotency_key="k5",
+        ),
+        order_moved_mail(
+            "a@b.example", name, text=name, reason=name, link=LINK, idempotency_key="k7"
         ),
         unread_messages_mail(
             "a@b.example", name, sender_name=name, count=2, link=LINK, idempotency_key="k6"

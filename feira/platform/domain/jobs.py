@@ -6,6 +6,7 @@ A job is a row written in the transaction that causes it. Its handler must be sa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar, Final, Literal
 from uuid import UUID
 
@@ -25,6 +26,8 @@ from feira.platform.domain.ids import (
     UserId,
 )
 from feira.platform.domain.offers import OfferStep
+from feira.platform.domain.order_commands import DeadlineKind
+from feira.platform.domain.order_state import Fact
 
 # Waits of a failed job double from 2 s to at most an hour: twelve attempts span a bit more than an hour.
 BACKOFF_FIRST_S: Final = 2.0
@@ -155,6 +158,25 @@ class NotifyOrderPaid(Job, frozen=True, kw_only=True, tag="notifications.order_p
 class NotifyOrderShipped(Job, frozen=True, kw_only=True, tag="notifications.order_shipped"):
     order: OrderId
     shipment: ShipmentId
+
+
+class NotifyOrderMoved(Job, frozen=True, kw_only=True, tag="notifications.order_moved"):
+    """Tell those whom a change of an order concerns, but for whoever made it."""
+
+    order: OrderId
+    version: int
+    fact: Fact
+    actor: UserId | None
+    refund_minor: int
+    reason: str
+
+
+class RemindOfDeadline(Job, frozen=True, kw_only=True, tag="notifications.deadline"):
+    """Tell whose deadline comes near, if it still does: frozen, moved and ended ones have another job or none."""
+
+    order: OrderId
+    deadline: DeadlineKind
+    due_at: datetime
 
 
 class NotifyUnreadMessages(Job, frozen=True, kw_only=True, tag="notifications.unread_messages"):

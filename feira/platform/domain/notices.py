@@ -61,6 +61,20 @@ class OrderShippedNotice(
     tracking_number: str
 
 
+class OrderMovedNotice(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="order.moved"
+):
+    """To whoever of an order's sides should know: something changed, or is about to. `text` says it in a sentence."""
+
+    order: OrderId
+    number: int
+    shop: ShopId
+    shop_name: str
+    cause: str
+    text: str
+    reason: str
+
+
 class UnreadMessagesNotice(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="messages.unread"
 ):
@@ -120,6 +134,7 @@ Notice = (
     OrderPaidNotice
     | OrderReceivedNotice
     | OrderShippedNotice
+    | OrderMovedNotice
     | UnreadMessagesNotice
     | OfferNotice
     | RefundNotice

@@ -24,7 +24,12 @@ from feira.platform.domain.order_dispute_events import (
     OrderSettlementProposed,
 )
 from feira.platform.domain.order_event_head import OrderEvent, Shipment
-from feira.platform.domain.order_state import FulfilmentStatus, OrderStatus, PaymentStatus
+from feira.platform.domain.order_state import (
+    Deadline,
+    FulfilmentStatus,
+    OrderStatus,
+    PaymentStatus,
+)
 
 
 class OrderCreated(OrderEvent, frozen=True, kw_only=True, tag="order.created"):
@@ -197,6 +202,7 @@ class _OrderSummary(Event, frozen=True, kw_only=True):
     fulfilment_status: FulfilmentStatus
     total_minor: int
     currency: str
+    deadlines: tuple[Deadline, ...]
     updated_at: datetime
 
 

@@ -16,6 +16,7 @@ from feira.platform.domain.order_commands import (
 )
 from feira.platform.domain.order_rejections import Rejection, broken_rule, conflict
 from feira.platform.domain.order_state import Deadline, Decision, OrderState
+from feira.platform.domain.refunds import LinePart, RefundPrice
 
 MORE_TIME_MAX: Final = timedelta(days=90)
 
@@ -125,7 +126,7 @@ def stop(state: OrderState, now: datetime) -> Decision:
             else in_seconds("arrival", now, state.terms.arrive_within_s),
         ),
         stock="restock",
-        refund_minor=min(_paid_for_rest_minor(state), state.left_minor),
+        refund_minor=price_rest(state).amount_minor,
         cancelled=rest,
     )
 
@@ -157,6 +158,29 @@ def extend(state: OrderState, command: ExtendShipBy, now: datetime) -> Decision 
     )
 
 
+def price_rest(state: OrderState) -> RefundPrice:
+    """What goes back for what has not left. The shipping was spent on the parcels that did.
+
+    Units that were given back by line before are not paid back twice.
+    """
+    parts = tuple(
+        LinePart(
+            line=line.line,
+            quantity=units,
+            amount_minor=max(
+                0, portion(line.paid_minor, line.back + units, line.quantity) - line.back_minor
+            ),
+        )
+        for line in state.lines
+        if (units := min(line.unshipped, line.quantity - line.back))
+    )
+    amount_minor = sum(part.amount_minor for part in parts)
+    if amount_minor > state.left_minor:
+        # Amounts were given back that belong to no line.
+        return RefundPrice(amount_minor=state.left_minor)
+    return RefundPrice(amount_minor=amount_minor, lines=parts)
+
+
 def unshipped(state: OrderState) -> tuple[LineQuantity, ...]:
     """What has not left."""
     return tuple(
@@ -164,11 +188,6 @@ def unshipped(state: OrderState) -> tuple[LineQuantity, ...]:
         for line in state.lines
         if line.unshipped
     )
-
-
-def _paid_for_rest_minor(state: OrderState) -> int:
-    # What was paid for the parcels that left, shipping among it, stays with them.
-    return sum(portion(line.total_minor, line.unshipped, line.quantity) for line in state.lines)
 
 
 def _bad_ship_by(state: OrderState, ship_by: datetime, now: datetime) -> Rejection | None:

@@ -96,13 +96,15 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineState(msgspec.Struct, frozen=True, kw_only=True):
-    """`total_minor` is what the buyer pays for the whole line."""
+    """`paid_minor`: the line's share of what the buyer paid, shipping apart; of it `back_minor` was given back for units."""
 
     line: OrderLineId
     quantity: int
     shipped: int
-    total_minor: int
+    paid_minor: int
     cancelled: int = 0
+    back: int = 0
+    back_minor: int = 0
 
     @property
     def unshipped(self) -> int:

@@ -96,6 +96,21 @@ def order_shipped_mail(
     )
 
 
+def order_moved_mail(
+    to: str, display_name: str, *, text: str, reason: str, link: str, idempotency_key: str
+) -> Mail:
+    """To whom a change of an order concerns; `reason` is what whoever made it said, if anything."""
+    return render(
+        "order_moved",
+        to=to,
+        idempotency_key=idempotency_key,
+        name=display_name,
+        text=text,
+        reason=reason,
+        link=link,
+    )
+
+
 def unread_messages_mail(
     to: str,
     display_name: str,

@@ -22,6 +22,7 @@ TemplateName = Literal[
     "order_paid",
     "order_received",
     "order_shipped",
+    "order_moved",
     "unread_messages",
 ]
 SUBJECT_CHARS_MAX: Final = 150

@@ -110,6 +110,7 @@ class _Summary(TypedDict):
     fulfilment_status: FulfilmentStatus
     total_minor: int
     currency: str
+    deadlines: tuple[Deadline, ...]
     updated_at: datetime
 
 
@@ -277,5 +278,6 @@ def _summary(tx: Tx, move: Move) -> _Summary:
         fulfilment_status=decision.fulfilment_status,
         total_minor=row.total_minor,
         currency=row.currency,
+        deadlines=decision.deadlines,
         updated_at=tx.now,
     )

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
+from feira.platform.domain.ids import OrderId
 from feira.platform.domain.order_commands import DeadlineKind, TimeUp
 from feira.platform.domain.order_state import Decision
 from feira.platform.domain.orders import decide
 from feira.services.orders.announcements import Move
-from feira.services.orders.rows import LockedOrder, lock_due, lock_unpaid_groups
+from feira.services.orders.rows import LockedOrder, lock_due, lock_order, lock_unpaid_groups
+from feira.services.orders.states import SQL
 from feira.services.orders.transitions import apply
 from feira.sql.database import Tx
+from feira.sql.loader import Connection
 
 GROUPS_A_TIME: Final = 20
 ORDERS_A_TIME: Final = 50
+TRY_AGAIN_AFTER: Final = timedelta(minutes=10)
 # A hold ends for a whole group at once: see `expire_unpaid`.
 AFTER_PAYMENT: Final[tuple[DeadlineKind, ...]] = (
     "ship_by",
@@ -41,6 +46,28 @@ async def fire(tx: Tx, kind: DeadlineKind) -> int:
     An order that a command holds right now is passed by, as above.
     """
     return await _time_out(tx, await lock_due(tx, kind, orders_max=ORDERS_A_TIME), kind)
+
+
+async def list_due(con: Connection, kind: DeadlineKind) -> list[OrderId]:
+    """Orders with a passed deadline of one kind, those that waited longest first."""
+    rows = await con.fetch(SQL["list_due"], kind, ORDERS_A_TIME)
+    return [row["order_id"] for row in rows]
+
+
+async def fire_one(tx: Tx, kind: DeadlineKind, order_id: OrderId) -> None:
+    """Do what one order's passed deadline asks for, if it still does."""
+    await _time_out(tx, [await lock_order(tx, order_id)], kind)
+
+
+async def put_off(tx: Tx, kind: DeadlineKind, order_id: OrderId) -> None:
+    """Let an order whose deadline cannot be carried out wait, so that it does not stand before all others."""
+    await tx.con.execute(SQL["put_off"], order_id, kind, tx.now + TRY_AGAIN_AFTER)
+
+
+async def runs_until(con: Connection, order_id: OrderId, kind: DeadlineKind) -> datetime | None:
+    """When an order's deadline is over; None where none of the kind runs, or it stands still."""
+    due_at: datetime | None = await con.fetchval(SQL["read_running"], order_id, kind)
+    return due_at
 
 
 async def _time_out(tx: Tx, orders: Sequence[LockedOrder], kind: DeadlineKind) -> int:

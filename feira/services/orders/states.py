@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from feira.platform.domain.ids import OrderId, OrderLineId, ShipmentId
+from feira.platform.domain.money import allocate
 from feira.platform.domain.order_commands import DeadlineKind
 from feira.platform.domain.order_state import (
     Deadline,
@@ -33,6 +34,7 @@ class OrderHead(msgspec.Struct, frozen=True, kw_only=True):
 
     id: OrderId
     total_minor: int
+    shipping_minor: int
     status: OrderStatus
     payment_status: PaymentStatus
     fulfilment_status: FulfilmentStatus
@@ -48,6 +50,8 @@ class _LineRow(msgspec.Struct, frozen=True, kw_only=True):
     shipped: int
     cancelled: int
     total_minor: int
+    back: int
+    back_minor: int
 
 
 class _DeadlineRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,23 +85,36 @@ async def read_states(con: Connection, heads: Sequence[OrderHead]) -> dict[Order
     ids = [head.id for head in heads]
     if not ids:
         return {}
-    lines: defaultdict[OrderId, list[LineState]] = defaultdict(list)
+    lines: defaultdict[OrderId, list[_LineRow]] = defaultdict(list)
     for line in await fetch_all(con, SQL["read_line_states"], _LineRow, ids):
-        lines[line.order_id].append(
-            LineState(
-                line=line.line,
-                quantity=line.quantity,
-                shipped=line.shipped,
-                cancelled=line.cancelled,
-                total_minor=line.total_minor,
-            )
-        )
+        lines[line.order_id].append(line)
     deadlines = await _read_deadlines(con, ids)
     circumstances = await _read_circumstances(con, heads)
     return {
-        head.id: _state(head, lines[head.id], deadlines[head.id], circumstances.get(head.id))
+        head.id: _state(
+            head, _lines(head, lines[head.id]), deadlines[head.id], circumstances.get(head.id)
+        )
         for head in heads
     }
+
+
+def _lines(head: OrderHead, rows: Sequence[_LineRow]) -> list[LineState]:
+    """The lines with what was paid for each: discount and tax are shared out as in `refunds.line_shares`."""
+    paid_minor = max(0, head.total_minor - head.shipping_minor)
+    return [
+        LineState(
+            line=row.line,
+            quantity=row.quantity,
+            shipped=row.shipped,
+            cancelled=row.cancelled,
+            paid_minor=share_minor,
+            back=row.back,
+            back_minor=row.back_minor,
+        )
+        for row, share_minor in zip(
+            rows, allocate(paid_minor, [row.total_minor for row in rows]), strict=True
+        )
+    ]
 
 
 async def _read_deadlines(

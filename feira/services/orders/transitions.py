@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, ShipmentId
-from feira.platform.domain.jobs import CancelPaymentIntent, NotifyOrderPaid, NotifyOrderShipped
+from feira.platform.domain.jobs import (
+    CancelPaymentIntent,
+    NotifyOrderMoved,
+    NotifyOrderPaid,
+    NotifyOrderShipped,
+    RemindOfDeadline,
+)
 from feira.platform.domain.order_commands import Refund, RequestCancel, RequestMoreTime, Ship
 from feira.platform.domain.order_event_head import Shipment
+from feira.platform.domain.order_fulfilment import price_rest
+from feira.platform.domain.order_news import NEWS, REMINDERS
 from feira.platform.domain.order_state import RELEASED, DeadlineKind, StockMove
+from feira.platform.domain.refunds import RefundPrice
 from feira.services.orders.announcements import Move, announce
 from feira.services.orders.disputing import write_dispute
 from feira.services.orders.promotion_uses import release_promotions
 from feira.services.orders.states import SQL
 from feira.services.payments.postings import post_completed
-from feira.services.payments.refunds import request_refund
+from feira.services.payments.refunds import Why, promise_refund
 from feira.services.products import stock
 from feira.sql.database import Tx
 
@@ -37,7 +46,7 @@ async def apply(tx: Tx, moves: Sequence[Move]) -> None:
     for move in moves:
         # Late money goes back when its capture is in the books: see `orders.mark_paid`.
         if move.decision.refund_minor and move.decision.fact != "paid_late":
-            await request_refund(tx, move.order.row.id, move.decision.refund_minor, move.reason)
+            await promise_refund(tx, move.order.row.id, _price(move), Why(reason=move.reason))
     for move in moves:
         await _store(tx, move)
     await _release_promotions(tx, moves)
@@ -49,6 +58,15 @@ async def apply(tx: Tx, moves: Sequence[Move]) -> None:
     closed = [move for move in moves if move.decision.stock == "release"]
     for group_id in sorted({move.order.row.group_id for move in closed}):
         await _cancel_intent_when_closed(tx, group_id)
+
+
+def _price(move: Move) -> RefundPrice:
+    """What the decision gives back, with the units that it is for where it is for some of them."""
+    if move.decision.fact != "rest_cancelled":
+        return RefundPrice(amount_minor=move.decision.refund_minor)
+    price = price_rest(move.order.state)
+    assert price.amount_minor == move.decision.refund_minor, "priced as it was decided"
+    return price
 
 
 async def _store(tx: Tx, move: Move) -> None:
@@ -175,9 +193,34 @@ def _orders_whose_stock(moves: Sequence[Move], does: StockMove) -> list[OrderId]
 
 
 def _enqueue_notices(tx: Tx, move: Move) -> None:
-    if move.decision.fact == "paid":
-        order_id = move.order.row.id
+    order_id, decision = move.order.row.id, move.decision
+    if decision.fact == "paid":
         tx.enqueue(NotifyOrderPaid(order=order_id), dedup=f"order_paid:{order_id}")
+    # The shop does not know of orders that were never paid.
+    elif decision.fact in NEWS and decision.payment_status != "none":
+        tx.enqueue(
+            NotifyOrderMoved(
+                order=order_id,
+                version=decision.version,
+                fact=decision.fact,
+                actor=move.actor,
+                refund_minor=decision.refund_minor,
+                reason=move.reason,
+            ),
+            dedup=f"order_moved:{order_id}:{decision.version}",
+        )
+    before = move.order.state.deadlines
+    for deadline in decision.deadlines:
+        if deadline.kind in REMINDERS and deadline.paused_at is None and deadline not in before:
+            _, ahead, _ = REMINDERS[deadline.kind]
+            if deadline.due_at - ahead > tx.now:
+                tx.enqueue(
+                    RemindOfDeadline(
+                        order=order_id, deadline=deadline.kind, due_at=deadline.due_at
+                    ),
+                    run_at=deadline.due_at - ahead,
+                    dedup=f"deadline:{order_id}:{deadline.kind}:{deadline.due_at.isoformat()}",
+                )
 
 
 async def _cancel_intent_when_closed(tx: Tx, group_id: OrderGroupId) -> None:

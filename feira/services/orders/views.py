@@ -135,7 +135,6 @@ class _OrderRow(OrderHead, frozen=True, kw_only=True):
     shop_slug: str
     currency: str
     items_minor: int
-    shipping_minor: int
     tax_minor: int
     tax_included_minor: int
     discount_minor: int

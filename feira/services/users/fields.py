@@ -53,5 +53,6 @@ Description = Annotated[str, Meta(max_length=4000, pattern=r"^(?![\s\S]*\x00)[\s
 Reason = Annotated[str, Meta(min_length=3, max_length=500, pattern=r"^(?![\s\S]*\x00)\S[\s\S]*")]
 OptionalReason = Annotated[str, Meta(max_length=500, pattern=r"^(?![\s\S]*\x00)[\s\S]*")]
 # As far as the column counts.
+ShipWithinDays = Annotated[int, Meta(ge=1, le=90)]
 Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 PageLimit = Annotated[int, Meta(ge=1, le=100)]

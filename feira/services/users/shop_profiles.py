@@ -50,11 +50,15 @@ class ApplyForShop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class UpdateShop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left out stays as it is. The slug stays for good: links point there."""
+    """What is left out stays as it is. The slug stays for good: links point there.
+
+    `ship_within_days`, from the payment, is the shop's promise to buyers of later orders; null is the market's time.
+    """
 
     version: fields.Version
     name: fields.ShopName | UnsetType = UNSET
     description: fields.Description | UnsetType = UNSET
+    ship_within_days: fields.ShipWithinDays | UnsetType | None = UNSET
 
 
 class ShopView(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +68,7 @@ class ShopView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     slug: str
     description: str
+    ship_within_days: int | None
     country: str
     currency: str
     status: ShopStatus
@@ -85,6 +90,7 @@ class ShopPrivateView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     slug: str
     description: str
+    ship_within_days: int | None
     country: str
     currency: str
     status: ShopStatus
@@ -164,7 +170,8 @@ async def update_shop(
         )
     name = shop.name if change.name is UNSET else change.name
     description = shop.description if change.description is UNSET else change.description
-    await tx.con.execute(SQL["update_shop"], shop_id, name, description)
+    days = shop.ship_within_days if change.ship_within_days is UNSET else change.ship_within_days
+    await tx.con.execute(SQL["update_shop"], shop_id, name, description, days)
     event = ShopUpdated(shop=shop_id, name=name, version=shop.version + 1)
     tx.emit(shop_topic(shop_id), event)
     tx.emit(inbox_topic(shop.owner_id), event)

@@ -41,6 +41,7 @@ class ShopRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     slug: str
     description: str
+    ship_within_days: int | None
     country: str
     currency: str
     status: ShopStatus

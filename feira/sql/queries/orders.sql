@@ -66,8 +66,8 @@ FROM placed;
 -- name: lock_orders
 -- Lock orders by id, in that order, so that no two transactions wait in a ring.
 SELECT
-    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.shipping_minor, o.commission_minor,
+    o.status, o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM orders AS o
 WHERE o.id = ANY ($1::uuid[])
 ORDER BY o.id
@@ -76,19 +76,26 @@ FOR UPDATE OF o;
 -- name: lock_group_orders
 -- Lock all orders of a group in the order of their ids, before the group's payment is locked.
 SELECT
-    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.shipping_minor, o.commission_minor,
+    o.status, o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM orders AS o
 WHERE o.group_id = $1::uuid
 ORDER BY o.id
 FOR UPDATE OF o;
 
 -- name: read_line_states
--- How much of each line left already.
+-- How much of each line left already, and how much was given back by line.
 SELECT
     l.order_id, l.id AS line, l.quantity, l.total_minor, l.cancelled,
-    coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped
+    coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped,
+    coalesce(b.units, 0)::int AS back, coalesce(b.amount_minor, 0)::bigint AS back_minor
 FROM order_lines AS l
+LEFT JOIN LATERAL (
+    SELECT sum(p.quantity) AS units, sum(p.amount_minor) AS amount_minor
+    FROM refund_lines AS p
+    INNER JOIN refunds AS r ON r.id = p.refund_id AND r.state <> 'failed'
+    WHERE p.order_line_id = l.id
+) AS b ON true
 WHERE l.order_id = ANY ($1::uuid[])
 ORDER BY l.order_id, l.position;
 
@@ -307,8 +314,8 @@ WITH due AS (
 )
 
 SELECT
-    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.shipping_minor, o.commission_minor,
+    o.status, o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM orders AS o
 WHERE o.group_id IN (SELECT due.group_id FROM due)
 ORDER BY o.id
@@ -321,14 +328,29 @@ SELECT group_id, count(*)::int AS orders FROM orders WHERE group_id = ANY ($1::u
 -- name: lock_due
 -- Lock orders whose deadline of one kind is over; those that somebody holds are passed by.
 SELECT
-    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.commission_minor, o.status,
-    o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
+    o.id, o.number, o.group_id, o.buyer_id, o.shop_id, o.currency, o.total_minor, o.shipping_minor, o.commission_minor,
+    o.status, o.payment_status, o.fulfilment_status, o.refunded_minor, o.terms, o.version
 FROM order_deadlines AS d
 INNER JOIN orders AS o ON o.id = d.order_id
-WHERE d.kind = $1::text AND d.paused_at IS NULL AND d.due_at <= now()
+WHERE d.kind = $1::text AND d.paused_at IS NULL AND d.due_at <= now() AND (d.retry_at IS NULL OR d.retry_at <= now())
 ORDER BY d.due_at
 LIMIT $2::int
 FOR UPDATE OF o SKIP LOCKED;
+
+-- name: list_due
+-- Orders whose deadline of one kind is over, unlocked.
+SELECT d.order_id FROM order_deadlines AS d
+WHERE d.kind = $1::text AND d.paused_at IS NULL AND d.due_at <= now() AND (d.retry_at IS NULL OR d.retry_at <= now())
+ORDER BY d.due_at
+LIMIT $2::int;
+
+-- name: put_off
+-- A passed deadline that could not be carried out waits for another try.
+UPDATE order_deadlines SET retry_at = $3::timestamptz WHERE order_id = $1::uuid AND kind = $2::text;
+
+-- name: read_running
+-- When a deadline is over that runs.
+SELECT due_at FROM order_deadlines WHERE order_id = $1::uuid AND kind = $2::text AND paused_at IS NULL;
 
 -- name: read_address
 -- An address of the buyer, to be frozen in the checkout.

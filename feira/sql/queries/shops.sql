@@ -19,31 +19,36 @@ SELECT count(*) FROM shops WHERE owner_id = $1::uuid AND status <> 'rejected';
 
 -- name: read_shop
 -- One shop.
-SELECT id, owner_id, name, slug, description, country, currency, status::text AS status, status_reason,
+SELECT id, owner_id, name, slug, description, ship_within_s / 86400 AS ship_within_days, country, currency,
+    status::text AS status, status_reason,
     provider_account, provider_status, version, created_at
 FROM shops WHERE id = $1::uuid;
 
 -- name: read_shop_by_slug
 -- One shop, by the name in its address.
-SELECT id, owner_id, name, slug, description, country, currency, status::text AS status, status_reason,
+SELECT id, owner_id, name, slug, description, ship_within_s / 86400 AS ship_within_days, country, currency,
+    status::text AS status, status_reason,
     provider_account, provider_status, version, created_at
 FROM shops WHERE slug = $1::text;
 
 -- name: lock_shop
 -- One shop, held until the commit.
-SELECT id, owner_id, name, slug, description, country, currency, status::text AS status, status_reason,
+SELECT id, owner_id, name, slug, description, ship_within_s / 86400 AS ship_within_days, country, currency,
+    status::text AS status, status_reason,
     provider_account, provider_status, version, created_at
 FROM shops WHERE id = $1::uuid FOR UPDATE;
 
 -- name: lock_shop_by_account
 -- The shop behind an account at the payment provider, held until the commit.
-SELECT id, owner_id, name, slug, description, country, currency, status::text AS status, status_reason,
+SELECT id, owner_id, name, slug, description, ship_within_s / 86400 AS ship_within_days, country, currency,
+    status::text AS status, status_reason,
     provider_account, provider_status, version, created_at
 FROM shops WHERE provider_account = $1::text FOR UPDATE;
 
 -- name: list_by_status
 -- Shops for admins, oldest first, after the cursor; NULL means any status.
-SELECT id, owner_id, name, slug, description, country, currency, status::text AS status, status_reason,
+SELECT id, owner_id, name, slug, description, ship_within_s / 86400 AS ship_within_days, country, currency,
+    status::text AS status, status_reason,
     provider_account, provider_status, version, created_at
 FROM shops
 WHERE ($1::text IS NULL OR status = $1::text::shop_status) AND ($2::uuid IS NULL OR id > $2::uuid)
@@ -70,4 +75,5 @@ UPDATE shops SET provider_account = $2::text, provider_status = $3::text WHERE i
 
 -- name: update_shop
 -- Change the shop's profile; the row is locked and its version compared.
-UPDATE shops SET name = $2::text, description = $3::text, version = version + 1 WHERE id = $1::uuid;
+UPDATE shops SET name = $2::text, description = $3::text, ship_within_s = $4::int * 86400, version = version + 1
+WHERE id = $1::uuid;

@@ -85,8 +85,8 @@ def order(*, quantities: tuple[int, ...] = (2, 3)) -> OrderState:
         total_minor=10_000,
         terms=TERMS,
         lines=tuple(
-            LineState(line=line, quantity=quantity, shipped=0, total_minor=total_minor)
-            for line, quantity, total_minor in zip(LINES, quantities, (6_000, 3_000), strict=True)
+            LineState(line=line, quantity=quantity, shipped=0, paid_minor=paid_minor)
+            for line, quantity, paid_minor in zip(LINES, quantities, (6_000, 3_000), strict=True)
         ),
         deadlines=(Deadline(kind="hold", due_at=NOW + timedelta(minutes=15)),),
     )

@@ -11,6 +11,7 @@ const KINDS = {
   "order.paid": { icon: "check", href: (data) => `/orders/${data.order}`, text: (data) => ["Your payment for order ", strong(data.number), " at ", strong(data.shop_name), ` arrived: ${money(data.total_minor, data.currency)}.`] },
   "order.received": { icon: "basket", href: (data) => `/orders/${data.order}`, text: (data) => [strong(data.buyer_name), " bought from ", strong(data.shop_name), ` for ${money(data.total_minor, data.currency)}.`] },
   "order.shipped": { icon: "truck", href: (data) => `/orders/${data.order}`, text: (data) => ["Order ", strong(data.number), " from ", strong(data.shop_name), ` is on its way with ${data.carrier}.`] },
+  "order.moved": { icon: "basket", href: (data) => `/orders/${data.order}`, text: (data) => [data.text, data.reason && ` “${data.reason}”`] },
   "offer.moved": { icon: "tag", href: (data) => (data.step === "accepted" && data.group ? `/checkout/${data.group}` : `/chat/${data.conversation}`), text: offerNews },
   "report.decided": { icon: "check", href: (data) => `/chat/${data.conversation}`, text: (data) => [REPORT_NEWS[data.state] ?? "The moderators looked at your report."] },
   "posting.limited": { icon: "chat", href: () => "/account", text: (data) => ["The moderators keep you from posting until ", strong(when(data.until)), "."] },

@@ -11,13 +11,22 @@ import { toast, toastError } from "../toast.js";
 import { addressLines } from "./checkout.js";
 
 const STEPS = [["pending_payment", "Placed"], ["paid", "Paid"], ["accepted", "Accepted"], ["shipped", "Shipped"], ["delivered", "Delivered"], ["completed", "Completed"]];
-const DEADLINES = { hold: "Held for you", auto_accept: "Completes by itself in" };
+const DEADLINES = {
+  hold: "Held for you", ship_by: "Ships within", late_cancel: "Late; cancelled by itself in", cancel_answer: "The stall answers within",
+  arrival: "Counts as delivered in", auto_accept: "Completes by itself in", dispute_decision: "Support decides within",
+};
 const ACTIONS = {
   accept: { label: "Accept the order", done: "Accepted." },
-  ship: { label: "Mark as shipped", done: "On its way." },
+  ship: { label: "Mark as shipped", done: "On its way.", extra: () => askShipment() },
   deliver: { label: "It arrived", done: "Glad it arrived." },
   complete: { label: "All good, complete", done: "Completed. Thank you." },
-  cancel: { label: "Cancel the order", done: "Cancelled.", quiet: true },
+  cancel: { label: "Cancel the order", done: "Cancelled.", quiet: true, extra: () => askReason("Why cancel?", "Cancel the order") },
+  request_cancel: { label: "Ask to cancel", done: "Asked.", quiet: true, extra: () => askReason("Why cancel?", "Ask to cancel") },
+  approve_cancel: { label: "Agree to cancel", done: "Cancelled.", quiet: true },
+  decline_cancel: { label: "Do not cancel", done: "The order goes on.", extra: () => askReason("Why not?", "Do not cancel") },
+  open_dispute: { label: "Something is wrong", done: "Support looks at it.", quiet: true, extra: () => askProblem("What is wrong?", "Open a dispute", { problem: "other" }) },
+  add_evidence: { label: "Add evidence", done: "Added.", extra: () => askProblem("What speaks for you?", "Add it", {}) },
+  withdraw_dispute: { label: "Withdraw the dispute", done: "Withdrawn.", extra: () => askReason("Why withdraw it?", "Withdraw") },
 };
 
 export async function orderView({ params, signal, go }) {
@@ -36,14 +45,14 @@ export async function orderView({ params, signal, go }) {
   const render = () => {
     fill(status, progress(order));
     fill(actions, order.status === "pending_payment" && order.buyer_id === session.user.id && h("a", { class: "button", href: `/checkout/${order.group_id}` }, icon("lock"), "Pay now"),
-      order.actions.map((action) => actionButton(action, () => act(action))), chatButton(order, seller, go));
+      order.actions.filter((action) => action in ACTIONS).map((action) => actionButton(action, () => act(action))), chatButton(order, seller, go));
     fill(timeline, [...entries].reverse().map((entry, at) => timelineEntry(entry, at === 0)));
     fill(lines, order.lines.map((line) => orderLine(line, order.currency)));
     fill(parcels, order.shipments.map(parcel));
     renderCountdowns();
   };
   const renderCountdowns = () => fill(countdowns, order.deadlines.map((deadline) => {
-    const time = left(deadline.due_at);
+    const time = deadline.paused_at ? "stands still" : left(deadline.due_at);
     return time && h("p", { class: "note warm row apart" }, h("span", {}, DEADLINES[deadline.kind] ?? deadline.kind), h("span", { class: "number strong" }, time));
   }));
   const reload = async () => {
@@ -53,7 +62,7 @@ export async function orderView({ params, signal, go }) {
   const reloadSoon = () => reload().catch((error) => { if (error.name !== "AbortError") toastError(error); });
 
   const act = async (action) => {
-    const extra = action === "ship" ? await askShipment() : action === "cancel" ? await askReason() : {};
+    const extra = (await ACTIONS[action].extra?.()) ?? (ACTIONS[action].extra ? null : {});
     if (extra === null) return;
     try {
       order = await api.post(`${path}/commands`, { action, expected_version: order.version, ...extra });
@@ -94,7 +103,7 @@ export async function orderView({ params, signal, go }) {
 
 function progress(order) {
   const [text, tone] = orderStatus(order.status);
-  if (order.status === "cancelled" || order.status === "expired") {
+  if (!STEPS.some(([status]) => status === order.status)) {
     return h("div", { class: "row apart" }, h("span", { class: `tag ${tone} large` }, text), order.refunded_minor > 0 && h("span", { class: "muted" }, `${money(order.refunded_minor, order.currency)} returned`));
   }
   const now = STEPS.findIndex(([status]) => status === order.status);
@@ -153,6 +162,11 @@ function askShipment() {
   ]);
 }
 
-function askReason() {
-  return ask("Why cancel?", "Cancel the order", [field("Reason", { name: "reason", required: true, maxlength: 300, placeholder: "The other side sees this" })]);
+function askReason(title, button) {
+  return ask(title, button, [field("Reason", { name: "reason", required: true, maxlength: 300, placeholder: "The other side sees this" })]);
+}
+
+async function askProblem(title, button, more) {
+  const said = await ask(title, button, [field("What happened", { name: "text", required: true, maxlength: 4000, placeholder: "The other side and support see this" })]);
+  return said && { ...said, ...more };
 }
