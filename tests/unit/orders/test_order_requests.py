@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from feira.platform.domain.order_commands import (
@@ -101,6 +102,17 @@ def test_cancelling_the_rest_of_a_partly_shipped_order_pays_back_what_did_not_le
     assert (rest.fact, rest.status, rest.refund_minor) == ("rest_cancelled", "shipped", 5_000)
     assert (rest.fulfilment_status, rest.stock) == ("full", "restock")
     assert kinds(rest.deadlines) == ["arrival"]
+
+
+def test_cancelling_the_rest_pays_nothing_back_twice() -> None:
+    state = after(*ACCEPTED, (part(1, 1), "seller"))
+    much = msgspec.structs.replace(state, promised_minor=8_000)
+    assert decided(much, CANCEL, "seller").refund_minor == 2_000
+    # Two of the three for 30.00 were given back by line: one of the two that did not leave is left to pay.
+    first, second = state.lines
+    back = msgspec.structs.replace(second, back=2, back_minor=2_000)
+    by_line = msgspec.structs.replace(state, lines=(first, back), promised_minor=2_000)
+    assert decided(by_line, CANCEL, "seller").refund_minor == 3_000 + 1_000
 
 
 def test_cancelling_the_rest_when_all_parcels_are_there_leaves_a_delivered_order() -> None:
