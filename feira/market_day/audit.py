@@ -10,7 +10,7 @@ from feira.client.api import ApiClient
 from feira.market_day.people import Buyer, Seller
 from feira.market_day.record import Record
 
-_PAID_FOR = {"paid", "accepted", "shipped", "delivered", "completed"}
+_PAID_FOR = {"paid", "accepted", "shipped", "delivered", "disputed", "completed"}
 
 
 @dataclass

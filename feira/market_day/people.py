@@ -188,6 +188,9 @@ class Seller(Person):
             self.soon(self._reply(event.topic, event.seq), "seller replies")
         elif kind == "order.placed":
             self.soon(self._fulfil(event.body["order"]), "seller fulfils")
+        elif kind == "order.cancel_requested":
+            # The buyer asked once it was accepted.
+            self.soon(self._let_go(event.body["order"]), "seller lets go")
 
     async def _listen(self, conversation: str) -> None:
         self.record.members[conversation].add(self.user)
@@ -211,9 +214,12 @@ class Seller(Person):
             )
         except SocketProblem as problem:
             # The buyer was faster with changing their mind.
-            if problem.code != "order.already_cancelled":
+            if problem.code not in {"order.already_cancelled", "order.cancel_requested"}:
                 raise
             self.record.counts["orders cancelled under the seller's hands"] += 1
+
+    async def _let_go(self, order: str) -> None:
+        await self.command(order, "order.cancelled", action="approve_cancel")
 
 
 @dataclass(kw_only=True)
@@ -343,16 +349,25 @@ class Buyer(Person):
 
     async def _change_mind(self, order: str) -> None:
         await asyncio.sleep(self.dice.uniform(0.1, 0.8))
+        too_late = {"order.already_shipped", "order.already_expired", "order.already_cancelled"}
+        reason = "Found it at home."
+        try:
+            await self.command(order, "order.cancelled", action="cancel", reason=reason)
+        except SocketProblem as problem:
+            if problem.code in too_late:
+                return
+            if problem.code != "order.ask_to_cancel":
+                raise
+            await self._ask_to_cancel(order, reason, too_late)
+
+    async def _ask_to_cancel(self, order: str, reason: str, too_late: set[str]) -> None:
+        """The stall has accepted it by now."""
         try:
             await self.command(
-                order, "order.cancelled", action="cancel", reason="Found it at home."
+                order, "order.cancel_requested", action="request_cancel", reason=reason
             )
         except SocketProblem as problem:
-            if problem.code not in {
-                "order.already_shipped",
-                "order.already_expired",
-                "order.already_cancelled",
-            }:
+            if problem.code not in too_late:
                 raise
 
     async def _receive(self, order: str) -> None:
