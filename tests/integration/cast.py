@@ -359,17 +359,24 @@ async def _buy(cast: Cast, shop: ShopId, variant: VariantId) -> None:
     async with cast.market.database.connection() as con:
         group = await read_group(con, unpaid.group_id, principal)
     assert group.orders[0].shop_id == shop
-    disputed, (order,) = await stage.buy(buyer, variant)
-    await stage.pay(disputed)
-    owner = cast.people["owner"].principal
-    await stage.do(owner, order, Accept())
-    await stage.do(owner, order, Ship(carrier="CTT", tracking_number="RR1"))
-    await stage.do(principal, order, OpenDispute(problem="not_arrived", text="Where is it?"))
-    async with cast.market.database.connection() as con:
-        (dispute,) = (await list_disputes(con, order, principal)).items
     cast.ids |= {
         "order": str(cast.placed_order),
         "group": str(unpaid.group_id),
         "payment": str(unpaid.payment_id),
-        "dispute": str(dispute.id),
+        "dispute": await _quarrel(cast, stage),
     }
+
+
+async def _quarrel(cast: Cast, stage: Stage) -> str:
+    """A dispute of two others: the other buyer waits for a parcel from the rival's shop."""
+    seller, principal = cast.people["rival"].principal, cast.people["other_buyer"].principal
+    _, variant = await cast.transact(lambda tx: _new_product(tx, seller, cast.rival_shop))
+    address = await cast.transact(lambda tx: add_address(tx, principal.user_id, HOME))
+    made, (order,) = await stage.buy(Buyer(principal=principal, address=address.id), variant)
+    await stage.pay(made)
+    await stage.do(seller, order, Accept())
+    await stage.do(seller, order, Ship(carrier="CTT", tracking_number="RR1"))
+    await stage.do(principal, order, OpenDispute(problem="not_arrived", text="Where is it?"))
+    async with cast.market.database.connection() as con:
+        (dispute,) = (await list_disputes(con, order, principal)).items
+    return str(dispute.id)
