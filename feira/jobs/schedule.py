@@ -19,6 +19,7 @@ from feira.jobs.metrics import FIRED
 from feira.jobs.supervision import pause
 from feira.platform.domain.jobs import (
     CheckLedger,
+    EndReturnDeadlines,
     ExpireOffers,
     ExpireUnpaidOrders,
     FireOrderDeadlines,
@@ -62,6 +63,7 @@ SCHEDULES: Final = (
     Schedule(name="deals.expire_offers", every_s=5, job=lambda _: ExpireOffers()),
     Schedule(name="ledger.roll_up", every_s=60, job=lambda _: RollUpLedger()),
     Schedule(name="ledger.check", every_s=86_400, job=lambda _: CheckLedger()),
+    Schedule(name="returns.end_deadlines", every_s=30, job=lambda _: EndReturnDeadlines()),
     Schedule(name="messaging.sweep_attachments", every_s=600, job=lambda _: SweepAttachments()),
     Schedule(name="payments.sweep_events", every_s=3600, job=lambda _: SweepProviderEvents()),
     Schedule(name="jobs.purge", every_s=3600, job=lambda _: Purge()),

@@ -75,6 +75,30 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "id": 12,
         "offer": {"offer": _OFFER, "idempotency_key": "yes-1", "command": {"action": "accept"}},
     },
+    "command.refund": {
+        "id": 15,
+        "refund": {
+            "order": _ORDER,
+            "idempotency_key": "sorry-1",
+            "refund": {"amount_minor": 500, "reason": "Sorry for the wait."},
+        },
+    },
+    "command.request_return": {
+        "id": 16,
+        "request_return": {
+            "order": _ORDER,
+            "idempotency_key": "back-1",
+            "request": {"cause": "damaged", "lines": [{"line": _OTHER, "quantity": 1}]},
+        },
+    },
+    "command.command_return": {
+        "id": 17,
+        "command_return": {
+            "returned": _OFFER,
+            "idempotency_key": "yes-2",
+            "command": {"action": "approve"},
+        },
+    },
     "command.refresh": {"id": 13, "refresh": {"token": "NEWER ACCESS TOKEN"}},
     "command.ping": {"id": 14, "ping": {}},
     "answer.connect": {
@@ -103,6 +127,18 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "answer.offer": {
         "id": 12,
         "ok": {"offer": _OFFER, "status": "accepted", "order": _ORDER, "group": _OTHER},
+    },
+    "answer.refund": {
+        "id": 15,
+        "ok": {"refund": _OTHER, "amount_minor": 500, "state": "requested"},
+    },
+    "answer.request_return": {
+        "id": 16,
+        "ok": {"returned": _OFFER, "status": "requested", "version": 1, "replacement_order": None},
+    },
+    "answer.command_return": {
+        "id": 17,
+        "ok": {"returned": _OFFER, "status": "approved", "version": 2, "replacement_order": None},
     },
     "answer.refresh": {"id": 13, "ok": {"expires_at": _AT}},
     "answer.ping": {"id": 14, "ok": {}},

@@ -21,19 +21,22 @@ from feira.services.market import Market
 from feira.services.messaging.history import require_message
 from feira.services.messaging.messages import NewMessage, WantedCursor
 from feira.services.watching import require_watch
-from feira.ws import offers
+from feira.ws import offers, returns
 from feira.ws.changes import change_message
 from feira.ws.limits import TokenBucket
 from feira.ws.messages import Done, Logged, OrderMovedOn
 from feira.ws.protocol import (
     CommandOfferBy,
     CommandOrderBy,
+    CommandReturnBy,
     Delete,
     Edit,
     Incoming,
     MakeOfferIn,
     Ping,
     ReactTo,
+    RefundBy,
+    RequestReturnBy,
     Send,
     UpTo,
     answer,
@@ -107,6 +110,15 @@ class Commands:
             case CommandOfferBy() as command:
                 answered = await offers.answer(self._market, principal, command)
                 self.answer(message.id, "ok", answered)
+            case RefundBy() as command:
+                given = await returns.refund(self._market, principal, command)
+                self.answer(message.id, "ok", given)
+            case RequestReturnBy() as command:
+                asked = await returns.request(self._market, principal, command)
+                self.answer(message.id, "ok", asked)
+            case CommandReturnBy() as command:
+                stepped = await returns.answer(self._market, principal, command)
+                self.answer(message.id, "ok", stepped)
             case FeiraError() as error:
                 raise error
             case _:

@@ -44,6 +44,7 @@ from feira.platform.domain.product_events import (
     StockChanged,
 )
 from feira.platform.domain.refund_events import AnyRefundEvent
+from feira.platform.domain.return_events import AnyReturnEvent
 from feira.platform.domain.user_events import (
     RightsChanged,
     SessionRevoked,
@@ -96,6 +97,7 @@ AnyEvent = (
     | OrderPlaced
     | OrderMoved
     | AnyRefundEvent
+    | AnyReturnEvent
     | NotificationCreated
     | ReadState
     | AnyUserEvent

@@ -19,11 +19,15 @@ from feira.platform.domain.ids import (
     OfferId,
     OrderGroupId,
     OrderId,
+    RefundId,
+    ReturnId,
     SessionId,
     UserId,
 )
 from feira.platform.domain.offers import OfferStatus
 from feira.platform.domain.order_state import OrderStatus
+from feira.platform.domain.refunds import RefundState
+from feira.platform.domain.returns import ReturnStatus
 from feira.services.messaging.conversations import MemberView
 from feira.services.operations.jobs import JobKind
 from feira.services.orders.live import OrderCount
@@ -66,6 +70,23 @@ class OfferMovedOn(_Out, frozen=True, kw_only=True):
     status: OfferStatus
     order: OrderId | None
     group: OrderGroupId | None
+
+
+class Refunded(_Out, frozen=True, kw_only=True):
+    """The refund is promised; the order's log says when the buyer has it."""
+
+    refund: RefundId
+    amount_minor: int
+    state: RefundState
+
+
+class ReturnMovedOn(_Out, frozen=True, kw_only=True):
+    """The return after the command."""
+
+    returned: ReturnId
+    status: ReturnStatus
+    version: int
+    replacement_order: OrderId | None
 
 
 class Refreshed(_Out, frozen=True, kw_only=True):
@@ -264,6 +285,9 @@ ANSWERS: Final[dict[str, tuple[str, type[msgspec.Struct]] | None]] = {
     "order": ("ok", OrderMovedOn),
     "make_offer": ("ok", OfferMovedOn),
     "offer": ("ok", OfferMovedOn),
+    "refund": ("ok", Refunded),
+    "request_return": ("ok", ReturnMovedOn),
+    "command_return": ("ok", ReturnMovedOn),
     "refresh": ("ok", Refreshed),
     "ping": ("ok", Done),
 }

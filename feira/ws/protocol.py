@@ -15,11 +15,13 @@ from msgspec import UNSET, Meta, UnsetType
 from feira.actors.frames import Encoding, Frame, encode_message
 from feira.actors.mail import Position, Subscription
 from feira.platform.domain.errors import FeiraError, InvalidInput
-from feira.platform.domain.ids import OfferId, OrderId
+from feira.platform.domain.ids import OfferId, OrderId, ReturnId
 from feira.platform.domain.json_text import holds_nul
 from feira.platform.domain.messages import MessageSeq
 from feira.platform.domain.offers import MakeOffer, OfferCommand
 from feira.platform.domain.orders import OrderCommand
+from feira.platform.domain.refunds import RefundOrder
+from feira.platform.domain.return_commands import AnyReturnCommand, RequestReturn
 from feira.services.messaging.edits import EditMessage
 from feira.services.messaging.messages import NewMessage
 from feira.services.messaging.reactions import React
@@ -128,6 +130,30 @@ class CommandOfferBy(_In, frozen=True, kw_only=True):
     command: OfferCommand
 
 
+class RefundBy(_In, frozen=True, kw_only=True):
+    """Money of an order back to its buyer, as over HTTP."""
+
+    order: OrderId
+    idempotency_key: IdempotencyKey
+    refund: RefundOrder
+
+
+class RequestReturnBy(_In, frozen=True, kw_only=True):
+    """A return, exchange or claim, as over HTTP."""
+
+    order: OrderId
+    idempotency_key: IdempotencyKey
+    request: RequestReturn
+
+
+class CommandReturnBy(_In, frozen=True, kw_only=True):
+    """The next step of a return, as over HTTP."""
+
+    returned: ReturnId
+    idempotency_key: IdempotencyKey
+    command: AnyReturnCommand
+
+
 class Refresh(_In, frozen=True, kw_only=True):
     """A newer access token of the same session."""
 
@@ -155,6 +181,9 @@ class ClientMessage(_In, frozen=True, kw_only=True):
     order: CommandOrderBy | UnsetType = UNSET
     make_offer: MakeOfferIn | UnsetType = UNSET
     offer: CommandOfferBy | UnsetType = UNSET
+    refund: RefundBy | UnsetType = UNSET
+    request_return: RequestReturnBy | UnsetType = UNSET
+    command_return: CommandReturnBy | UnsetType = UNSET
     refresh: Refresh | UnsetType = UNSET
     ping: Ping | UnsetType = UNSET
 
@@ -171,6 +200,9 @@ ClientCommand = (
     | CommandOrderBy
     | MakeOfferIn
     | CommandOfferBy
+    | RefundBy
+    | RequestReturnBy
+    | CommandReturnBy
     | Refresh
     | Ping
 )

@@ -20,8 +20,9 @@ from feira.platform.domain.ids import (
     VariantId,
 )
 from feira.platform.domain.offers import MakeOffer
-from feira.platform.domain.order_commands import Accept, OpenDispute, Ship
+from feira.platform.domain.order_commands import Accept, Deliver, OpenDispute, Ship
 from feira.platform.domain.permissions import Principal
+from feira.platform.domain.return_commands import RequestReturn, ReturnUnits
 from feira.platform.gateways.payments.objects import Account
 from feira.services.deals.offers import make_offer
 from feira.services.market import Market
@@ -41,6 +42,7 @@ from feira.services.orders.groups import read_group
 from feira.services.products.editing import NewProduct, create_product, publish
 from feira.services.products.media import NewImage, announce_upload
 from feira.services.products.variants import NewVariant
+from feira.services.returns.returns import request_return
 from feira.services.users.accounts import SQL as USERS_SQL
 from feira.services.users.accounts import create_user, principal_roles
 from feira.services.users.addresses import AddressInput, add_address
@@ -124,6 +126,8 @@ class Cast:
             return await self._new_helper()
         if name == "attachment":
             return await self.transact(self._new_attachment)
+        if name == "return_id":
+            return await self._new_claim()
         if name == "report":
             return await self._new_report()
         if name in {"promotion", "method"}:
@@ -165,6 +169,18 @@ class Cast:
         )
         owner = self.people["owner"].principal
         return str((await self.transact(lambda tx: make_report(tx, owner, wanted))).id)
+
+    async def _new_claim(self) -> str:
+        """The buyer claims a unit of the order that arrived."""
+        buyer, order = self.people["buyer"].principal, OrderId(UUID(self.ids["delivered_order"]))
+        async with self.market.database.connection() as con:
+            line = await con.fetchval("SELECT id FROM order_lines WHERE order_id = $1", order)
+        wanted = RequestReturn(
+            kind="claim", cause="damaged", lines=[ReturnUnits(line=line, quantity=1)]
+        )
+        config = self.market.config
+        made = await self.transact(lambda tx: request_return(tx, config, buyer, order, wanted))
+        return str(made.returned.id)
 
     async def _new_helper(self) -> str:
         helper = await _actor(self.market, "support")
@@ -277,6 +293,7 @@ async def assemble(market: Market) -> Cast:
     cast.ids["report"] = await cast.fresh("report")
     finance = people["finance"].principal
     cast.ids |= await market.database.transact(lambda tx: ledger_ids(tx, finance))
+    cast.ids["return_id"] = await cast.fresh("return_id")
     cast.ids["user"] = str(people["staff"].user)
     # Not yet a member.
     cast.ids["member"] = str(people["support"].user)
@@ -355,6 +372,13 @@ async def _buy(cast: Cast, shop: ShopId, variant: VariantId) -> None:
     buyer = Buyer(principal=principal, address=AddressId(UUID(cast.ids["address"])))
     made, (cast.placed_order,) = await stage.buy(buyer, variant)
     await stage.pay(made)
+    arrived, (delivered,) = await stage.buy(buyer, variant, quantity=200)
+    await stage.pay(arrived)
+    owner = cast.people["owner"].principal
+    await stage.do(owner, delivered, Accept())
+    await stage.do(owner, delivered, Ship(carrier="CTT", tracking_number="1"))
+    await stage.do(principal, delivered, Deliver())
+    cast.ids["delivered_order"] = str(delivered)
     unpaid, (cast.unpaid_order,) = await stage.buy(buyer, variant)
     async with cast.market.database.connection() as con:
         group = await read_group(con, unpaid.group_id, principal)

@@ -119,6 +119,12 @@ GET    /v1/admin/disputes                              401 403 403 403 403 403 4
 POST   /v1/admin/disputes/{dispute}/claim              401 403 403 403 403 403 403 ok  403 403
 GET    /v1/orders/{order}/refunds                      401 404 ok  404 ok  ok  404 ok  ok  ok
 POST   /v1/orders/{order}/refunds                      401 404 403 404 ok  ok  404 ok  403 403
+GET    /v1/orders/{order}/returns                      401 404 ok  404 ok  ok  404 ok  ok  ok
+POST   /v1/orders/{order}/returns                      401 404 ok  404 403 403 404 403 403 403
+GET    /v1/returns/{return_id}                         401 404 ok  404 ok  ok  404 ok  ok  ok
+POST   /v1/returns/{return_id}/commands approve_return 401 404 403 404 ok  ok  404 ok  403 403
+POST   /v1/returns/{return_id}/commands withdraw       401 404 ok  404 403 403 404 403 403 403
+POST   /v1/returns/{return_id}/commands receive        401 404 403 404 ok  ok  404 ok  403 403
 GET    /v1/payments/{payment}                          401 404 ok  404 404 404 404 ok  ok  ok
 POST   /v1/payments/{payment}/refresh                  401 404 ok  404 404 404 404 ok  ok  ok
 POST   /v1/webhooks/{provider}                         403 403 403 403 403 403 403 403 403 403
@@ -210,10 +216,12 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "counter": {"action": "counter", "unit_price_minor": 850},
     "decline": {"action": "decline"},
     "withdraw": {"action": "withdraw"},
+    "approve_return": {"action": "approve"},
+    "receive": {"action": "receive"},
 }
 # Used up by whoever is let in: each of them gets one of their own.
 USED_UP: Final = (
-    *("promotion", "method"),
+    *("promotion", "method", "return_id"),
     *("session", "address", "media", "job", "offer", "message", "member", "attachment", "report"),
 )
 

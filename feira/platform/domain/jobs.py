@@ -21,13 +21,15 @@ from feira.platform.domain.ids import (
     ProductId,
     RefundId,
     ReportId,
+    ReturnId,
     ShipmentId,
     ShopId,
     UserId,
 )
 from feira.platform.domain.offers import OfferStep
 from feira.platform.domain.order_commands import DeadlineKind
-from feira.platform.domain.order_state import Fact
+from feira.platform.domain.order_state import ActorRole, Fact
+from feira.platform.domain.returns import ReturnFact
 
 # Waits of a failed job double from 2 s to at most an hour: twelve attempts span a bit more than an hour.
 BACKOFF_FIRST_S: Final = 2.0
@@ -135,6 +137,18 @@ class NotifyRefund(Job, frozen=True, kw_only=True, tag="notifications.refund"):
     """Tell the buyer that money goes back to them."""
 
     refund: RefundId
+
+
+class NotifyReturn(Job, frozen=True, kw_only=True, tag="notifications.return"):
+    """Tell the other side what became of a return."""
+
+    returned: ReturnId
+    fact: ReturnFact
+    actor_role: ActorRole
+
+
+class EndReturnDeadlines(Job, frozen=True, kw_only=True, tag="returns.end_deadlines"):
+    """Do what silence means: approve, expire or settle returns whose time is over."""
 
 
 class HandleWebhook(MoneyJob, frozen=True, kw_only=True, tag="payments.handle_webhook"):

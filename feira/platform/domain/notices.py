@@ -13,11 +13,14 @@ from feira.platform.domain.ids import (
     OrderId,
     RefundId,
     ReportId,
+    ReturnId,
     ShipmentId,
     ShopId,
 )
 from feira.platform.domain.offers import OfferStep
 from feira.platform.domain.reports import ReportState
+from feira.platform.domain.return_commands import ReturnKind
+from feira.platform.domain.returns import ReturnFact
 
 
 class OrderPaidNotice(
@@ -112,6 +115,17 @@ class RefundNotice(
     currency: str
 
 
+class ReturnNotice(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="return.moved"):
+    """To the side that did not do it, or to both where the timer did: what became of a return or claim."""
+
+    order: OrderId
+    number: int
+    returned: ReturnId
+    return_kind: ReturnKind
+    fact: ReturnFact
+    other_name: str
+
+
 class ReportDecidedNotice(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="report.decided"
 ):
@@ -138,6 +152,7 @@ Notice = (
     | UnreadMessagesNotice
     | OfferNotice
     | RefundNotice
+    | ReturnNotice
     | ReportDecidedNotice
     | PostingLimitedNotice
 )

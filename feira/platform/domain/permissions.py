@@ -65,6 +65,8 @@ Action = Literal[
     "promotion.write_market",
     "shipping.write",
     "tax.write_rates",
+    "return.request",
+    "return.command",
     "conversation.open",
     "conversation.read",
     "conversation.send",
@@ -123,6 +125,9 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "promotion.write_market": frozenset({"finance", "admin"}),
     "shipping.write": frozenset({"owner", "staff"}),
     "tax.write_rates": frozenset({"finance", "admin"}),
+    "return.request": frozenset({"buyer"}),
+    # Which of them may do what about a return is the return machine's to say.
+    "return.command": frozenset({"buyer", "owner", "staff", "support"}),
     "conversation.open": frozenset({"verified"}),
     "conversation.read": frozenset({"member"}),
     "conversation.send": frozenset({"member"}),

@@ -150,6 +150,42 @@ def price_units(sold: Sold, units: Sequence[LineQuantity]) -> tuple[LinePart, ..
     return tuple(parts)
 
 
+def price_return(
+    sold: Sold, units: Sequence[LineQuantity], *, wanted_minor: int | None = None
+) -> RefundPrice:
+    """What the buyer gets for units that came back, or never came; 0 where nothing of them is left to give back.
+
+    Units that were given back by line meanwhile are left out. Where all units of the order are back with these, so is
+    the shipping. `wanted_minor`, at most that, is shared out over the same parts, and so is what is left of the order
+    where that is less.
+    """
+    left = {line.line: line.quantity - line.back for line in sold.lines}
+    counted = [
+        LineQuantity(line=unit.line, quantity=min(unit.quantity, left[unit.line]))
+        for unit in units
+        if left[unit.line] > 0 and unit.quantity > 0
+    ]
+    lines = price_units(sold, counted)
+    assert not isinstance(lines, Rejection), "what is left can be priced"
+    back = {part.line: part.quantity for part in lines}
+    whole = all(left[line.line] == back.get(line.line, 0) for line in sold.lines)
+    parts = [part.amount_minor for part in lines] + [shipping_left(sold) if whole else 0]
+    total = min(sum(parts), sold.left_minor)
+    if wanted_minor is not None:
+        assert wanted_minor <= total, "the caller asked before"
+        total = wanted_minor
+    if total < sum(parts):
+        parts = allocate(total, parts)
+    return RefundPrice(
+        amount_minor=total,
+        lines=tuple(
+            msgspec.structs.replace(part, amount_minor=amount)
+            for part, amount in zip(lines, parts[:-1], strict=True)
+        ),
+        shipping_minor=parts[-1],
+    )
+
+
 def line_shares(sold: Sold) -> dict[OrderLineId, int]:
     """What the buyer paid for each line: all but the shipping, shared out by what the lines cost."""
     shares = allocate(

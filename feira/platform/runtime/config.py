@@ -163,6 +163,19 @@ class Config(PaymentSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     order_dispute_decision_s: Annotated[
         int, Meta(ge=1, description="Seconds support has to decide a dispute.")
     ] = 7 * 24 * 3600
+    return_answer_s: Annotated[
+        int, Meta(ge=1, description="Seconds until an unanswered return counts as approved.")
+    ] = 3 * 24 * 3600
+    return_send_s: Annotated[
+        int, Meta(ge=1, description="Seconds a buyer has to send an approved return.")
+    ] = 14 * 24 * 3600
+    return_arrive_s: Annotated[
+        int,
+        Meta(ge=1, description="Seconds after sending until a return counts as received in full."),
+    ] = 21 * 24 * 3600
+    return_settle_s: Annotated[
+        int, Meta(ge=1, description="Seconds after receipt until a return is refunded in full.")
+    ] = 7 * 24 * 3600
     request_body_bytes_max: Annotated[
         int, Meta(ge=1024, description="Largest request body in bytes.")
     ] = 1024 * 1024

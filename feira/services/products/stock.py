@@ -27,7 +27,7 @@ from feira.sql.loader import fetch_all, load_queries
 
 SQL = load_queries("stock")
 
-Cause = Literal["adjusted", "imported", "sold", "restocked"]
+Cause = Literal["adjusted", "imported", "sold", "restocked", "returned"]
 
 # The orders' own expiry comes first, with all that goes with it. This is for holds that nobody else ends.
 EXPIRY_GRACE: Final = timedelta(minutes=5)
@@ -162,6 +162,22 @@ async def restock_units(tx: Tx, units: Sequence[Hold]) -> None:
     await _write_movements(tx, returned, "restocked", sign=1)
     await move_stock(
         tx, levels, {variant: Change(on_hand=count) for variant, count in _sum(returned).items()}
+    )
+
+
+async def take_back(tx: Tx, order_id: OrderId, quantities: Mapping[VariantId, int]) -> None:
+    """Put goods that came back from an order on the shelf. The caller sees to it that this happens once."""
+    levels = await lock_stock(tx, quantities)
+    await tx.con.execute(
+        SQL["insert_movements"],
+        list(quantities),
+        list(quantities.values()),
+        "returned",
+        [order_id] * len(quantities),
+        None,
+    )
+    await move_stock(
+        tx, levels, {variant: Change(on_hand=count) for variant, count in quantities.items()}
     )
 
 
