@@ -16,7 +16,14 @@ from feira.platform.domain.jobs import (
 )
 from feira.platform.gateways.payments.objects import SubjectKind
 from feira.platform.gateways.payments.refusal import GatewayRefused
-from feira.services.payments import event_sweep, outcomes, payments, refunds, webhooks
+from feira.services.payments import (
+    event_sweep,
+    outcomes,
+    payments,
+    refund_asking,
+    refunds,
+    webhooks,
+)
 from feira.services.payments.webhooks import WebhookRow
 from feira.services.users.shops import apply_account
 from feira.sql.database import Tx
@@ -65,7 +72,7 @@ async def handle_refund(run: JobRun, job: RefundPayment) -> None:
     if refund.state != "requested":
         return
     try:
-        answer = await refunds.ask_provider(run.market, refund)
+        answer = await refund_asking.ask_provider(run.market, refund.id)
     except Rejected as error:
         if error.code in _NOT_ABOUT_THE_REFUND:
             raise
@@ -116,7 +123,7 @@ async def _look_at_refund(run: JobRun, event: WebhookRow) -> None:
     answer = await run.market.payments.fetch_refund(event.subject)
 
     async def apply(tx: Tx) -> None:
-        await outcomes.apply_refund(tx, await outcomes.find_refund(tx, answer.reference), answer)
+        await outcomes.apply_refund(tx, await outcomes.find_refund(tx, answer), answer)
         await webhooks.mark_handled(tx, event)
 
     await run.commit(apply)

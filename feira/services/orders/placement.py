@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from feira.platform.domain.checkout import GroupPrice, OrderPrice
+from feira.platform.domain.checkout import GroupPrice, LinePrice, OrderPrice
 from feira.platform.domain.ids import OrderGroupId, OrderId, PaymentId, UserId, VariantId
 from feira.platform.domain.order_events import OrderCreated
 from feira.platform.domain.order_state import ActorRole, Deadline, OrderTerms
+from feira.platform.domain.taxes import UNTAXED
 from feira.platform.domain.topics import order_topic
 from feira.platform.runtime.config import Config
 from feira.services.orders.pricing import PricedItem
@@ -72,10 +73,41 @@ async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupP
         Conflict: `checkout.promotion_used_up`.
         Rejected: `stock.insufficient`.
     """
-    currency = items[0].variant.currency
     assert price.total_minor > 0, "a group costs something"
-    assert all(item.variant.currency == currency for item in items), "a group has one currency"
     hold_ends_at = tx.now + timedelta(seconds=terms.hold_s)
+    opened, placed = await _open(tx, terms, items, price, hold_ends_at)
+    currency = items[0].variant.currency
+    payment_id = await open_payment(
+        tx, opened.group_id, price.total_minor, currency, intent_after=terms.intent_after
+    )
+    await use_promotions(tx, opened.group_id, terms.buyer_id, placed)
+    await _hold(tx, placed, hold_ends_at)
+    return Placed(
+        group_id=opened.group_id,
+        payment_id=payment_id,
+        order_ids=tuple(opened.order_ids),
+        total_minor=price.total_minor,
+    )
+
+
+async def place_replacement(tx: Tx, terms: Terms, items: Sequence[PricedItem]) -> OrderId:
+    """Open an order of one shop that costs nothing, because goods come back for it. It waits for them to be sold.
+
+    Raises:
+        Rejected: `stock.insufficient`.
+    """
+    hold_ends_at = tx.now + timedelta(seconds=terms.hold_s)
+    price = GroupPrice(orders=(_given(items),), total_minor=0, refused={})
+    _, placed = await _open(tx, terms, items, price, hold_ends_at)
+    await _hold(tx, placed, hold_ends_at)
+    return placed[0][0]
+
+
+async def _open(
+    tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupPrice, hold_ends_at: datetime
+) -> tuple[_OpenedGroup, list[tuple[OrderId, OrderPrice]]]:
+    currency = items[0].variant.currency
+    assert all(item.variant.currency == currency for item in items), "a group has one currency"
     opened = await fetch_one(
         tx.con,
         SQL["open_group"],
@@ -92,12 +124,13 @@ async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupP
     assert opened is not None, "an aggregate gives one row"
     placed = list(zip(opened.order_ids, price.orders, strict=True))
     for order_id, order in placed:
-        created = _created(tx, order_id, order, terms, currency, hold_ends_at)
-        tx.emit(order_topic(order_id), created)
-    payment_id = await open_payment(
-        tx, opened.group_id, price.total_minor, currency, intent_after=terms.intent_after
-    )
-    await use_promotions(tx, opened.group_id, terms.buyer_id, placed)
+        tx.emit(order_topic(order_id), _created(tx, order_id, order, terms, currency, hold_ends_at))
+    return opened, placed
+
+
+async def _hold(
+    tx: Tx, placed: Sequence[tuple[OrderId, OrderPrice]], hold_ends_at: datetime
+) -> None:
     holds = [
         Hold(order_id=order_id, variant_id=line.variant_id, quantity=line.quantity)
         for order_id, order in placed
@@ -105,11 +138,41 @@ async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupP
     ]
     # Last, because stock is what others wait for.
     await reserve(tx, holds, hold_ends_at)
-    return Placed(
-        group_id=opened.group_id,
-        payment_id=payment_id,
-        order_ids=tuple(opened.order_ids),
-        total_minor=price.total_minor,
+
+
+def _given(items: Sequence[PricedItem]) -> OrderPrice:
+    """Everything at its price, and all of it off again."""
+    lines = tuple(
+        LinePrice(
+            variant_id=item.variant.variant_id,
+            quantity=item.quantity,
+            unit_price_minor=item.unit_price_minor,
+            total_minor=item.unit_price_minor * item.quantity,
+            discount_minor=item.unit_price_minor * item.quantity,
+            subsidy_minor=0,
+            tax=UNTAXED,
+            commission_basis_points=0,
+            commission_minor=0,
+        )
+        for item in items
+    )
+    worth_minor = sum(line.total_minor for line in lines)
+    return OrderPrice(
+        shop_id=items[0].variant.shop_id,
+        lines=lines,
+        discounts=(),
+        methods=None,
+        method=None,
+        shipping_problem=None,
+        shipping_tax=UNTAXED,
+        items_minor=worth_minor,
+        shipping_minor=0,
+        tax_minor=0,
+        tax_included_minor=0,
+        discount_minor=worth_minor,
+        subsidy_minor=0,
+        total_minor=0,
+        commission_minor=0,
     )
 
 

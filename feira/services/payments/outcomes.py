@@ -123,15 +123,17 @@ async def apply_refused_refund(tx: Tx, refund_id: RefundId, reason: str) -> None
         await _fail_refund(tx, refund, reason)
 
 
-async def find_refund(tx: Tx, reference: str) -> RefundId:
-    """Return the refund that the provider knows by this reference.
+async def find_refund(tx: Tx, answer: ProviderRefund) -> RefundId:
+    """Return the refund of ours that the provider speaks of, also where its answer to our call was lost.
 
     Raises:
-        Unavailable: `refund.unknown_reference`: nothing of ours has it (yet); repeat later.
+        Unavailable: `refund.unknown_reference`: nothing of ours is meant (yet); repeat later.
     """
-    refund_id = await tx.con.fetchval(SQL["find_refund"], reference)
+    refund_id = await tx.con.fetchval(SQL["find_refund"], answer.reference, answer.client_reference)
     if refund_id is None:
-        raise Unavailable("refund.unknown_reference", f"No refund is known as {reference} here.")
+        raise Unavailable(
+            "refund.unknown_reference", f"No refund is known as {answer.reference} here."
+        )
     return RefundId(refund_id)
 
 

@@ -31,9 +31,6 @@ from feira.platform.domain.refunds import (
     SoldLine,
     exceeds_order,
 )
-from feira.platform.gateways.payments.objects import ProviderRefund
-from feira.services.market import Market
-from feira.services.payments.payments import outside_key, require_same_gateway
 from feira.services.payments.postings import post_refund_requested
 from feira.services.payments.rows import (
     SQL,
@@ -158,22 +155,6 @@ async def show_refund(con: Connection, order_id: OrderId, refund_id: RefundId) -
     """One refund, as its order's log tells of it."""
     (refund,) = await _show(con, order_id, refund_id)
     return refund
-
-
-async def ask_provider(market: Market, refund: RefundRow) -> ProviderRefund:
-    """Ask for the refund, under the same key however often.
-
-    Raises:
-        Unavailable: ask again.
-        Rejected: the provider will not.
-    """
-    require_same_gateway(market, refund.gateway)
-    return await market.payments.refund(
-        refund.intent_reference,
-        amount_minor=refund.amount_minor,
-        client_reference=str(refund.id),
-        idempotency_key=outside_key("refund", refund.id),
-    )
 
 
 async def load_refund(con: Connection, refund_id: RefundId) -> RefundRow:

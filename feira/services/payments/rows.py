@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
@@ -74,6 +75,9 @@ class RefundRow(msgspec.Struct, frozen=True, kw_only=True):
     gateway_reference: str | None
     gateway: str
     intent_reference: str
+    attempt: int
+    asked_at: datetime | None
+    is_key_spent: bool
 
 
 class RefundSums(msgspec.Struct, frozen=True, kw_only=True):

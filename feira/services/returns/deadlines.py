@@ -12,8 +12,9 @@ from feira.platform.domain.return_commands import TimeUp
 from feira.platform.domain.returns import ReturnDecision, decide
 from feira.platform.runtime.config import Config
 from feira.services.orders.rows import lock_order
+from feira.services.returns.actors import TIMER
 from feira.services.returns.rows import SQL, ReturnRow, lock_return, terms_of
-from feira.services.returns.steps import TIMER, carry_out
+from feira.services.returns.steps import carry_out
 from feira.sql.database import Tx
 from feira.sql.loader import fetch_one
 
@@ -44,7 +45,7 @@ async def end_one_deadline(tx: Tx, config: Config) -> int:
     command = TimeUp(deadline=row.deadline.kind)
     decision = decide(row.state(terms_of(config)), command, "timer", tx.now)
     assert isinstance(decision, ReturnDecision), "what is due can be done"
-    await carry_out(tx, row, command, decision, TIMER)
+    await carry_out(tx, config, row, command, decision, TIMER)
     return 1
 
 

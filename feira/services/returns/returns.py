@@ -27,6 +27,8 @@ from feira.services.messaging.messages import not_a_conversation
 from feira.services.orders.access import actor_roles, require_readable
 from feira.services.orders.rows import LockedOrder, lock_order
 from feira.services.payments.refunds import REFUNDS_SQL
+from feira.services.returns.actors import Actor
+from feira.services.returns.exchanges import require_replacements
 from feira.services.returns.rows import (
     SQL,
     ReturnRow,
@@ -37,7 +39,7 @@ from feira.services.returns.rows import (
     read_returns,
     terms_of,
 )
-from feira.services.returns.steps import Actor, carry_out, tell
+from feira.services.returns.steps import carry_out, tell
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one
 
@@ -129,9 +131,10 @@ async def request_return(
     """
     relations = await require_readable(tx.con, order_id, principal)
     require("return.request", principal, relations)
-    if wanted.remedy == "exchange":
+    if await tx.con.fetchval(SQL["is_replacement"], order_id):
         raise Rejected(
-            "return.exchange_unavailable", "Exchanges are not open yet; ask for a refund."
+            "return.of_replacement",
+            "Nothing was paid for this order: write to the shop, which can refund the one that it replaces.",
         )
     order = await lock_order(tx, order_id)
     window = await _read_window(tx.con, order_id)
@@ -165,6 +168,8 @@ async def request_return(
         )
     )
     row = await read_return(tx.con, return_id)
+    if wanted.remedy == "exchange":
+        await require_replacements(tx.con, row)
     await tell(tx, row, "requested", Actor(role="buyer", user=principal.user_id))
     return _view(row, config, frozenset({"buyer"}))
 
@@ -191,7 +196,9 @@ async def command_return(
     decision = decide(row.state(terms_of(config)), command, role, tx.now)
     if isinstance(decision, Rejection):
         _raise(decision, {"return": row.shown})
-    moved = await carry_out(tx, row, command, decision, Actor(role=role, user=principal.user_id))
+    moved = await carry_out(
+        tx, config, row, command, decision, Actor(role=role, user=principal.user_id)
+    )
     return _view(moved, config, roles)
 
 

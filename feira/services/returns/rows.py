@@ -47,6 +47,7 @@ class LineRow(msgspec.Struct, frozen=True, kw_only=True):
     line: OrderLineId
     variant_id: VariantId
     title: str
+    unit_price_minor: int
     quantity: int
     received: int
     condition: Condition | None

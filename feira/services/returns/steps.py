@@ -10,13 +10,12 @@ from typing import Final
 
 import msgspec
 
-from feira.platform.domain.errors import Rejected
-from feira.platform.domain.ids import ConversationId, OrderId, ReturnId, UserId
+from feira.platform.domain.errors import FeiraError, Rejected
+from feira.platform.domain.ids import ConversationId, OrderId, UserId
 from feira.platform.domain.jobs import NotifyReturn
 from feira.platform.domain.order_commands import LineQuantity
-from feira.platform.domain.order_state import ActorRole
 from feira.platform.domain.refund_events import RefundPromised
-from feira.platform.domain.refunds import RefundRole, price_return
+from feira.platform.domain.refunds import RefundCause, RefundPrice, price_return
 from feira.platform.domain.return_commands import (
     AnyReturnCommand,
     DeclineReturn,
@@ -36,13 +35,16 @@ from feira.platform.domain.return_events import (
     ReturnSent,
     ReturnWithdrawn,
 )
-from feira.platform.domain.returns import ReturnDecision, ReturnFact
+from feira.platform.domain.returns import VOID, ReturnDecision, ReturnFact
 from feira.platform.domain.topics import order_topic
+from feira.platform.runtime.config import Config
 from feira.services.messaging.appending import append_event
 from feira.services.messaging.changes import append_change
 from feira.services.payments.refunds import Why, lock_sold, promise_refund, show_refund
 from feira.services.products import stock
-from feira.services.returns.rows import SQL, ReturnRow, read_return
+from feira.services.returns.actors import Actor
+from feira.services.returns.exchanges import hand_over, keep_aside, let_go, price_difference
+from feira.services.returns.rows import SQL, ReturnRow, read_return, terms_of
 from feira.sql.database import Tx
 
 _EVENTS: Final[Mapping[ReturnFact, type[ReturnEvent]]] = {
@@ -58,18 +60,9 @@ _EVENTS: Final[Mapping[ReturnFact, type[ReturnEvent]]] = {
 }
 
 
-class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who does it; nobody where the timer does."""
-
-    role: ActorRole
-    user: UserId | None = None
-
-
-TIMER: Final = Actor(role="timer")
-
-
 async def carry_out(
     tx: Tx,
+    config: Config,
     row: ReturnRow,
     command: AnyReturnCommand | TimeUp,
     decision: ReturnDecision,
@@ -78,13 +71,19 @@ async def carry_out(
     """Carry out a decision about a locked return and return it as it is then.
 
     Raises:
-        Rejected: `return.exceeds_price`: more than the buyer paid for what came back.
-        Conflict: `refund.charged_back`.
+        Rejected: `return.exceeds_price`: more than the buyer paid for what came back; `return.exchange_costs_more`.
+        Conflict: `refund.charged_back`, `return.out_of_stock`, `return.not_sellable`, `return.replacement_gone`.
     """
+    if decision.status == "approved" and row.remedy == "exchange":
+        row = await _agree_on_exchange(tx, config, row, actor)
     row = await _take_in(tx, row, decision)
     promised = None
     if decision.status == "refunded":
         promised = await _refund(tx, row, command, decision, actor)
+    elif decision.status == "exchanged":
+        promised = await _exchange(tx, row, actor)
+    if decision.status in VOID or decision.status == "refunded":
+        await let_go(tx, row, actor)
     await _store(tx, row, command, decision)
     stored = await read_return(tx.con, row.id)
     await tell(tx, stored, decision.fact, actor)
@@ -145,6 +144,26 @@ async def _take_in(tx: Tx, row: ReturnRow, decision: ReturnDecision) -> ReturnRo
     return await read_return(tx.con, row.id)
 
 
+async def _agree_on_exchange(tx: Tx, config: Config, row: ReturnRow, actor: Actor) -> ReturnRow:
+    """Keep the replacement aside. Where nobody is there to hear that it cannot be had, the buyer gets the money."""
+    try:
+        order_id = await keep_aside(tx, config, terms_of(config), row, actor)
+    except FeiraError:
+        if actor.role != "timer":
+            raise
+        return msgspec.structs.replace(row, remedy="refund")
+    return msgspec.structs.replace(row, replacement_order_id=order_id)
+
+
+async def _exchange(tx: Tx, row: ReturnRow, actor: Actor) -> RefundPromised | None:
+    sold = await lock_sold(tx, row.order_id)
+    difference = await price_difference(tx, row, sold)
+    await hand_over(tx, row)
+    if difference.amount_minor == 0:
+        return None
+    return await _promise(tx, row, difference, "exchange", "the replacement costs less", actor)
+
+
 async def _refund(
     tx: Tx,
     row: ReturnRow,
@@ -173,12 +192,18 @@ async def _refund(
     if price.amount_minor == 0:
         return None
     reason = command.reason if isinstance(command, SettleReturn) and command.reason else row.cause
+    return await _promise(tx, row, price, row.kind, reason, actor)
+
+
+async def _promise(
+    tx: Tx, row: ReturnRow, price: RefundPrice, cause: RefundCause, reason: str, actor: Actor
+) -> RefundPromised:
     why = Why(
         reason=reason,
-        cause=row.kind,
+        cause=cause,
         actor=actor.user,
-        actor_role=_refund_role(actor),
-        return_id=ReturnId(row.id),
+        actor_role=actor.refund_role,
+        return_id=row.id,
     )
     refund_id = await promise_refund(tx, row.order_id, price, why)
     return RefundPromised(refund=await show_refund(tx.con, row.order_id, refund_id))
@@ -208,11 +233,3 @@ async def _store(
         await tx.con.execute(
             SQL["put_deadline"], row.id, decision.deadline.kind, decision.deadline.due_at
         )
-
-
-def _refund_role(actor: Actor) -> RefundRole:
-    match actor.role:
-        case "buyer" | "seller" | "support":
-            return actor.role
-        case _:
-            return "market"

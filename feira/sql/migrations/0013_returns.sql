@@ -10,6 +10,10 @@ ALTER TABLE refunds
     -- Of the amount, what is for the shipping; `refund_lines` say what is for units of lines.
     ADD COLUMN shipping_minor bigint NOT NULL DEFAULT 0,
     ADD COLUMN return_id uuid,
+    -- Each attempt has a key of its own at the provider; a new one only where the one before is known to have done nothing.
+    ADD COLUMN attempt int NOT NULL DEFAULT 1 CONSTRAINT refunds_attempt_counts CHECK (attempt >= 1),
+    ADD COLUMN asked_at timestamptz,
+    ADD COLUMN is_key_spent boolean NOT NULL DEFAULT false,
     ADD CONSTRAINT refunds_shipping_in_range CHECK (shipping_minor BETWEEN 0 AND amount_minor),
     ADD CONSTRAINT refunds_actor_whole CHECK ((actor_role = 'market') = (actor_id IS NULL));
 
@@ -27,6 +31,10 @@ ALTER TABLE shops ADD COLUMN return_window_s int
     CONSTRAINT shops_return_window_sane CHECK (return_window_s BETWEEN 0 AND 31536000);
 -- Frozen at checkout: the shop's later terms close no window of an old order.
 ALTER TABLE orders ADD COLUMN return_window_s int NOT NULL DEFAULT 1209600;
+
+-- An exchange's order costs nothing.
+ALTER TABLE order_groups DROP CONSTRAINT order_groups_total_positive;
+ALTER TABLE order_groups ADD CONSTRAINT order_groups_total_not_negative CHECK (total_minor >= 0);
 
 CREATE TYPE return_status AS ENUM (
     'requested',   -- -> approved, -> declined, -> withdrawn; a claim -> refunded

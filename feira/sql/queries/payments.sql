@@ -76,14 +76,17 @@ FROM refunds WHERE payment_id = $1::uuid AND state <> 'failed';
 -- A refund with what the provider has to be told.
 SELECT
     r.id, r.payment_id, r.order_id, r.amount_minor, p.currency, r.state, r.gateway_reference, p.gateway,
-    p.gateway_reference AS intent_reference
+    p.gateway_reference AS intent_reference, r.attempt, r.asked_at, r.is_key_spent
 FROM refunds AS r
 INNER JOIN payments AS p ON p.id = r.payment_id
 WHERE r.id = $1::uuid;
 
 -- name: find_refund
--- The refund that a provider's reference speaks of, unlocked.
-SELECT id FROM refunds WHERE gateway_reference = $1::text;
+-- The refund that a provider's reference speaks of, or, where its answer never came, ours at the provider. Unlocked.
+SELECT id FROM refunds WHERE gateway_reference = $1::text
+UNION ALL
+SELECT id FROM refunds WHERE id::text = $2::text AND gateway_reference IS NULL
+LIMIT 1;
 
 -- name: store_refund_reference
 -- Keep what the provider calls the refund.

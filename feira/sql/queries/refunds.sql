@@ -83,3 +83,16 @@ FROM refunds AS r
 INNER JOIN orders AS o ON o.id = r.order_id
 INNER JOIN shops AS s ON s.id = o.shop_id
 WHERE r.id = $1::uuid;
+
+-- name: begin_attempt
+-- Before the call: say that the provider is asked, under a new key where one was used before. Only who saw the latest
+-- attempt begins the next.
+UPDATE refunds
+SET
+    attempt = CASE WHEN asked_at IS NULL THEN attempt ELSE attempt + 1 END, asked_at = clock_timestamp(),
+    is_key_spent = false
+WHERE id = $1::uuid AND attempt = $2::int AND asked_at IS NOT DISTINCT FROM $3::timestamptz;
+
+-- name: spend_key
+-- The provider will never say anything else to this attempt's key.
+UPDATE refunds SET is_key_spent = true WHERE id = $1::uuid AND attempt = $2::int;

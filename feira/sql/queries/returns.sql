@@ -39,7 +39,7 @@ ORDER BY r.id;
 -- name: read_return_lines
 -- What is to come back, and did.
 SELECT
-    l.return_id, l.order_line_id AS line, o.variant_id, o.title, l.quantity, l.received, l.condition, l.restocked,
+    l.return_id, l.order_line_id AS line, o.variant_id, o.title, o.unit_price_minor, l.quantity, l.received, l.condition, l.restocked,
     l.replacement_variant_id AS replacement
 FROM return_lines AS l
 INNER JOIN order_lines AS o ON o.id = l.order_line_id
@@ -124,3 +124,25 @@ INNER JOIN orders AS o ON o.id = r.order_id
 INNER JOIN users AS b ON b.id = o.buyer_id
 INNER JOIN shops AS s ON s.id = o.shop_id
 WHERE r.id = $1::uuid;
+
+-- name: read_address_of_order
+-- Where an order went.
+SELECT
+    g.shipping_address ->> 'name' AS name, g.shipping_address ->> 'line1' AS line1, g.shipping_address ->> 'line2' AS line2,
+    g.shipping_address ->> 'city' AS city, g.shipping_address ->> 'region' AS region,
+    g.shipping_address ->> 'postal_code' AS postal_code, g.shipping_address ->> 'country' AS country,
+    g.shipping_address ->> 'phone' AS phone
+FROM orders AS o INNER JOIN order_groups AS g ON g.id = o.group_id
+WHERE o.id = $1::uuid;
+
+-- name: group_of_order
+-- The checkout that an order is part of.
+SELECT group_id FROM orders WHERE id = $1::uuid;
+
+-- name: read_replacement
+-- What the goods of a replacement order would cost.
+SELECT items_minor FROM orders WHERE id = $1::uuid;
+
+-- name: is_replacement
+-- Whether an order replaces goods of another.
+SELECT true FROM returns WHERE replacement_order_id = $1::uuid;

@@ -34,7 +34,7 @@ from feira.services.orders.orders import execute
 from feira.services.orders.views import OrderView
 from feira.services.payments.outcomes import apply_intent, apply_refund
 from feira.services.payments.payments import ensure_intent
-from feira.services.payments.refunds import ask_provider, load_refund
+from feira.services.payments.refund_asking import ask_provider
 from feira.services.products.catalogue import read_product
 from feira.services.products.editing import (
     NewProduct,
@@ -261,10 +261,9 @@ class Stage:
                 record["id"]
                 for record in await con.fetch("SELECT id FROM refunds WHERE order_id = $1", order)
             ]
-            refunds = [await load_refund(con, refund_id) for refund_id in ids]
-        for refund in refunds:
+        for refund in ids:
             answer = await ask_provider(self.market, refund)
-            await self.transact(lambda tx, r=refund, a=answer: apply_refund(tx, r.id, a))
+            await self.transact(lambda tx, r=refund, a=answer: apply_refund(tx, r, a))
 
     async def ledger(self, kind: str, owner: str) -> int:
         """An account's sum in its normal direction."""
