@@ -70,6 +70,27 @@ class Commands(ABC):
         body = {"order": order, "idempotency_key": key or str(uuid4()), "command": command}
         return await self.ask_durably("order", body)
 
+    async def refund(
+        self, order: str, refund: dict[str, Any], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Give money of an order back; `refund.exceeds_order` and others say why not."""
+        body = {"order": order, "idempotency_key": key or str(uuid4()), "refund": refund}
+        return await self.ask_durably("refund", body)
+
+    async def request_return(
+        self, order: str, request: dict[str, Any], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Ask for a return, an exchange or a claim's refund."""
+        body = {"order": order, "idempotency_key": key or str(uuid4()), "request": request}
+        return await self.ask_durably("request_return", body)
+
+    async def command_return(
+        self, returned: str, command: dict[str, Any], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Take the next step of a return; a problem's `details` say where it is by then."""
+        body = {"returned": returned, "idempotency_key": key or str(uuid4()), "command": command}
+        return await self.ask_durably("command_return", body)
+
     async def make_offer(
         self, topic: str, offer: dict[str, Any], *, key: str | None = None
     ) -> dict[str, Any]:

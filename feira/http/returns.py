@@ -6,7 +6,7 @@ from typing import Final
 
 from feira.http.call import Call
 from feira.http.endpoint import endpoint
-from feira.platform.domain.ids import OrderId, ReturnId
+from feira.platform.domain.ids import OrderId, ReturnId, ShopId
 from feira.platform.domain.return_commands import AnyReturnCommand, RequestReturn
 from feira.services.returns.returns import (
     OrderReturns,
@@ -15,6 +15,12 @@ from feira.services.returns.returns import (
     get_return,
     list_returns,
     request_return,
+)
+from feira.services.returns.windows import (
+    ReturnWindow,
+    SetReturnWindow,
+    read_window,
+    set_window,
 )
 from feira.sql.database import Tx
 
@@ -75,4 +81,38 @@ async def command_one_return(call: Call, return_id: ReturnId, body: AnyReturnCom
     return await call.transact(ReturnView, work)
 
 
-ENDPOINTS: Final = (read_order_returns, make_return, read_one_return, command_one_return)
+@endpoint(
+    "GET",
+    "/v1/shops/{shop}/return-window",
+    service="orders",
+    summary="How long a shop takes things back after delivery.",
+    signed_in=False,
+)
+async def read_return_window(call: Call, shop: ShopId) -> ReturnWindow:
+    async with call.market.database.connection() as con:
+        return await read_window(con, shop)
+
+
+@endpoint(
+    "PUT",
+    "/v1/shops/{shop}/return-window",
+    service="orders",
+    summary="Change how long a shop takes things back.",
+)
+async def put_return_window(call: Call, shop: ShopId, body: SetReturnWindow) -> ReturnWindow:
+    """Holds for orders that are placed from now on."""
+
+    async def work(tx: Tx) -> ReturnWindow:
+        return await set_window(tx, call.principal, shop, body)
+
+    return await call.transact(ReturnWindow, work)
+
+
+ENDPOINTS: Final = (
+    read_order_returns,
+    make_return,
+    read_one_return,
+    command_one_return,
+    read_return_window,
+    put_return_window,
+)

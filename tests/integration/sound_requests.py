@@ -120,6 +120,7 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "text": "The box was open.",
             "conversation": cast.ids["conversation"],
         },
+        "PUT /v1/shops/{shop}/return-window": {"return_window_s": 2_592_000},
         "POST /v1/returns/{return_id}/commands": {
             "action": "receive",
             "expected_version": 1,

@@ -121,6 +121,8 @@ GET    /v1/orders/{order}/refunds                      401 404 ok  404 ok  ok  4
 POST   /v1/orders/{order}/refunds                      401 404 403 404 ok  ok  404 ok  403 403
 GET    /v1/orders/{order}/returns                      401 404 ok  404 ok  ok  404 ok  ok  ok
 POST   /v1/orders/{order}/returns                      401 404 ok  404 403 403 404 403 403 403
+GET    /v1/shops/{shop}/return-window                  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+PUT    /v1/shops/{shop}/return-window                  401 404 404 404 ok  403 404 404 404 404
 GET    /v1/returns/{return_id}                         401 404 ok  404 ok  ok  404 ok  ok  ok
 POST   /v1/returns/{return_id}/commands approve_return 401 404 403 404 ok  ok  404 ok  403 403
 POST   /v1/returns/{return_id}/commands withdraw       401 404 ok  404 403 403 404 403 403 403

@@ -10,14 +10,14 @@ placed AS (
     INSERT INTO orders (
         group_id, buyer_id, shop_id, currency, items_minor, shipping_minor, tax_minor, discount_minor, total_minor,
         commission_minor, terms, subsidy_minor, tax_included_minor, shipping_tax_name, shipping_tax_basis_points,
-        shipping_tax_minor, shipping_method
+        shipping_tax_minor, shipping_method, return_window_s
     )
     SELECT
         opened.id, $1::uuid, part.shop_id, $2::text, part.items_minor, part.shipping_minor, part.tax_minor,
         part.discount_minor, part.total_minor, part.commission_minor,
         $6::jsonb || jsonb_build_object('ship_within_s', coalesce(s.ship_within_s, ($6::jsonb ->> 'ship_within_s')::int)),
         part.subsidy_minor, part.tax_included_minor, part.shipping_tax_name, part.shipping_tax_basis_points,
-        part.shipping_tax_minor, part.shipping_method
+        part.shipping_tax_minor, part.shipping_method, coalesce(s.return_window_s, 1209600)
     FROM opened
     CROSS JOIN unnest(
         $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],

@@ -146,3 +146,11 @@ SELECT items_minor FROM orders WHERE id = $1::uuid;
 -- name: is_replacement
 -- Whether an order replaces goods of another.
 SELECT true FROM returns WHERE replacement_order_id = $1::uuid;
+
+-- name: read_shop_window
+-- How long a shop takes things back: its own time, or the market's usual one.
+SELECT coalesce(return_window_s, 1209600) FROM shops WHERE id = $1::uuid;
+
+-- name: set_shop_window
+-- Change how long a shop takes things back.
+UPDATE shops SET return_window_s = $2::int WHERE id = $1::uuid;

@@ -110,8 +110,10 @@ async def deliver(
         await stage.do(buyer.principal, order, Complete())
 
 
-async def open_counter(stage: Stage, *, complete: bool = False, shipped: bool = True) -> Counter:
-    shop, buyer = await stage.shop(), await stage.buyer()
+async def open_counter(
+    stage: Stage, *, complete: bool = False, shipped: bool = True, shop: Shop | None = None
+) -> Counter:
+    shop, buyer = shop or await stage.shop(), await stage.buyer()
     variants = [await stage.variant(shop, price_minor=price) for price in (1_000, 250)]
     made, (order,) = await stage.buy(buyer, *variants, quantity=3)
     await stage.pay(made)

@@ -21,6 +21,7 @@ from feira.platform.domain.return_commands import (
 )
 from feira.platform.domain.return_events import Return
 from feira.services.returns.refunds import refund_order
+from feira.services.returns.windows import SetReturnWindow, set_window
 from tests.integration.orders.stage import Stage
 from tests.integration.returns.counter import Counter, open_counter
 
@@ -164,6 +165,18 @@ async def test_silence_means_yes_then_no_then_the_money(stage: Stage) -> None:
     # Never sent: nothing happened. Sent, and nobody looked: paid in full.
     assert (first.status, first.refund_minor) == ("expired", 0)
     assert (second.status, second.refund_minor, second.lines[0].received) == ("refunded", 2_000, 2)
+
+
+async def test_the_window_is_the_shops_and_frozen_with_the_order(stage: Stage) -> None:
+    shop = await stage.shop()
+    wanted = SetReturnWindow(return_window_s=0)
+    before = await open_counter(stage, shop=shop)
+    await stage.transact(lambda tx: set_window(tx, shop.owner, shop.id, wanted))
+    after = await open_counter(stage, shop=shop)
+    assert (await before.ask(1)).status == "requested"
+    with pytest.raises(Conflict) as caught:
+        await after.ask(1)
+    assert caught.value.code == "return.window_closed"
 
 
 async def test_after_goodwill_a_return_gives_no_more_than_is_left(stage: Stage) -> None:
