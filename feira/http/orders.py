@@ -26,7 +26,7 @@ from feira.services.orders.history import (
 )
 from feira.services.orders.quotes import ask_outside
 from feira.services.orders.views import OrderView
-from feira.services.payments.payments import ensure_intent
+from feira.services.payments.introduction import ensure_intent
 from feira.sql.database import Tx
 
 
@@ -68,7 +68,7 @@ async def check_out_cart(call: Call, body: CheckOut) -> CheckoutView:
     except Unavailable as away:
         if away.code == "database.unavailable":
             raise
-        # The job that open_payment enqueued goes on trying.
+        # A job goes on trying.
     async with call.market.database.connection() as con:
         return await read_group(con, made.group_id, call.principal)
 

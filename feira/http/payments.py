@@ -14,6 +14,7 @@ from feira.platform.domain.ids import PaymentId, ShopId
 from feira.platform.domain.permissions import require
 from feira.services.payments import commission, invariants, ledger, outcomes, payments
 from feira.services.payments.commission import ChangeCommission, CommissionView
+from feira.services.payments.introduction import ensure_intent
 from feira.services.payments.invariants import Finding
 from feira.services.payments.ledger import BalanceView
 from feira.services.payments.payments import PaymentView
@@ -49,7 +50,7 @@ async def refresh_payment(call: Call, payment: PaymentId) -> PaymentView:
     async with market.database.connection() as con:
         row = await payments.load_readable_payment(con, call.principal, payment)
     if row.gateway_reference is None:
-        return await payments.ensure_intent(market, payment)
+        return await ensure_intent(market, payment)
     payments.require_same_gateway(market, row.gateway)
     intent = await market.payments.fetch_intent(row.gateway_reference)
 

@@ -12,6 +12,7 @@ from feira.http.endpoint import endpoint
 from feira.platform.domain.ids import ShopId
 from feira.platform.domain.shops import ShopStatus
 from feira.services.users import fields, shop_profiles
+from feira.services.users.payment_accounts import PaymentAccountView, show_payment_account
 from feira.services.users.shop_profiles import (
     ApplyForShop,
     ShopPage,
@@ -87,6 +88,17 @@ async def get_private_shop(call: Call, shop: ShopId) -> ShopPrivateView:
         return await shop_profiles.read_private(con, call.principal, shop)
 
 
+@endpoint(
+    "GET",
+    "/v1/shops/{shop}/payment-account",
+    service="users",
+    summary="Show the own shop's account at the payment provider.",
+)
+async def get_payment_account(call: Call, shop: ShopId) -> PaymentAccountView:
+    """Each look makes a new link to the provider's page while the account is not verified."""
+    return await show_payment_account(call.market, call.principal, shop)
+
+
 @endpoint("GET", "/v1/admin/shops", service="users", summary="List shops for a decision.")
 async def list_shops(call: Call, query: ShopsQuery) -> ShopPage:
     async with call.market.database.connection() as con:
@@ -137,6 +149,7 @@ ENDPOINTS: Final = (
     get_shop,
     patch_shop,
     get_private_shop,
+    get_payment_account,
     list_shops,
     approve_shop,
     reject_shop,

@@ -9,15 +9,18 @@ from feira.jobs.run import Handlers, JobRun
 from feira.platform.domain.errors import Rejected
 from feira.platform.domain.jobs import (
     CancelPaymentIntent,
+    CapturePayment,
     CreatePaymentIntent,
     HandleWebhook,
+    IntroducePayments,
     RefundPayment,
     SweepProviderEvents,
 )
-from feira.platform.gateways.payments.objects import SubjectKind
+from feira.platform.gateways.payments.objects import Intent, SubjectKind
 from feira.platform.gateways.payments.refusal import GatewayRefused
 from feira.services.payments import (
     event_sweep,
+    introduction,
     outcomes,
     payments,
     refund_asking,
@@ -35,7 +38,40 @@ _NOT_ABOUT_THE_REFUND: Final = frozenset(
 
 
 async def handle_create_intent(run: JobRun, job: CreatePaymentIntent) -> None:
-    await payments.ensure_intent(run.market, job.payment)
+    await introduction.introduce_or_close(run.market, job.payment)
+
+
+async def handle_introduce(run: JobRun, _job: IntroducePayments) -> None:
+    await run.commit(payments.introduce_forgotten)
+
+
+async def handle_capture(run: JobRun, job: CapturePayment) -> None:
+    """What the provider answers decides: an authorisation may have run out or been released since."""
+    market = run.market
+    async with market.database.connection() as con:
+        payment = await payments.load_payment(con, job.payment)
+    if payment.state != "authorized":
+        return
+    payments.require_same_gateway(market, payment.gateway)
+    reference = payment.gateway_reference
+    assert reference is not None, "the provider authorised it"
+
+    async def look() -> Intent | None:
+        intent = await market.payments.fetch_intent(reference)
+        return None if intent.state == "authorized" else intent
+
+    try:
+        intent = await payments.once(
+            "capture",
+            payment.id,
+            lambda key: market.payments.capture_intent(reference, idempotency_key=key),
+            look,
+        )
+    except GatewayRefused as refused:
+        if refused.reason != "unexpected_state":
+            raise
+        intent = await market.payments.fetch_intent(reference)
+    await run.commit(lambda tx: outcomes.apply_intent(tx, intent))
 
 
 async def handle_cancel_intent(run: JobRun, job: CancelPaymentIntent) -> None:
@@ -49,14 +85,22 @@ async def handle_cancel_intent(run: JobRun, job: CancelPaymentIntent) -> None:
     payments.require_same_gateway(market, payment.gateway)
     if payment.gateway_reference is None:
         # Its call was made, and the answer never came: there may be something to cancel.
-        payment = await payments.introduce(market, job.payment)
-    assert payment.gateway_reference is not None, (
-        "a payment is given up before it is introduced, or after"
-    )
+        payment = await introduction.introduce_or_close(market, job.payment)
+        if payment.state == "canceled":
+            return
+    reference = payment.gateway_reference
+    assert reference is not None, "a payment is given up before it is introduced, or after"
+
+    async def look() -> Intent | None:
+        intent = await market.payments.fetch_intent(reference)
+        return intent if intent.state in {"succeeded", "canceled"} else None
+
     try:
-        intent = await market.payments.cancel_intent(
-            payment.gateway_reference,
-            idempotency_key=payments.outside_key("cancel_intent", payment.id),
+        intent = await payments.once(
+            "cancel_intent",
+            payment.id,
+            lambda key: market.payments.cancel_intent(reference, idempotency_key=key),
+            look,
         )
     except GatewayRefused as refusal:
         if refusal.reason != "not_found":
@@ -138,6 +182,8 @@ _LOOKS: Final[Mapping[SubjectKind | None, Callable[[JobRun, WebhookRow], Awaitab
 
 HANDLERS: Final[Handlers] = {
     CreatePaymentIntent: handle_create_intent,
+    IntroducePayments: handle_introduce,
+    CapturePayment: handle_capture,
     CancelPaymentIntent: handle_cancel_intent,
     RefundPayment: handle_refund,
     HandleWebhook: handle_webhook,

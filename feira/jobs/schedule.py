@@ -23,6 +23,7 @@ from feira.platform.domain.jobs import (
     ExpireOffers,
     ExpireUnpaidOrders,
     FireOrderDeadlines,
+    IntroducePayments,
     Job,
     Purge,
     ReleaseExpiredReservations,
@@ -65,6 +66,7 @@ SCHEDULES: Final = (
     Schedule(name="ledger.check", every_s=86_400, job=lambda _: CheckLedger()),
     Schedule(name="returns.end_deadlines", every_s=30, job=lambda _: EndReturnDeadlines()),
     Schedule(name="messaging.sweep_attachments", every_s=600, job=lambda _: SweepAttachments()),
+    Schedule(name="payments.introduce", every_s=15, job=lambda _: IntroducePayments()),
     Schedule(name="payments.sweep_events", every_s=3600, job=lambda _: SweepProviderEvents()),
     Schedule(name="jobs.purge", every_s=3600, job=lambda _: Purge()),
 )

@@ -51,6 +51,7 @@ POST   /v1/shops                                       401 403 ok  ok  ok  ok  o
 GET    /v1/shops/by-slug/{slug}                        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/shops/{shop}                                ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
 PATCH  /v1/shops/{shop}                                401 404 404 404 ok  403 404 403 403 403
+GET    /v1/shops/{shop}/payment-account                401 404 404 404 ok  403 404 404 404 404
 GET    /v1/shops/{shop}/private                        401 404 404 404 ok  ok  404 ok  ok  ok
 GET    /v1/admin/shops                                 401 403 403 403 403 403 403 403 403 ok
 POST   /v1/admin/shops/{shop}/approve                  401 403 403 403 403 403 403 403 403 ok

@@ -118,7 +118,17 @@ class FireOrderDeadlines(Job, frozen=True, kw_only=True, tag="orders.fire_deadli
 
 
 class CreatePaymentIntent(MoneyJob, frozen=True, kw_only=True, tag="payments.create_intent"):
-    """Repeat the gateway call of a checkout whose request died before it could."""
+    """Make a payment known to its gateway, where no request does it or the one that should have died."""
+
+    payment: PaymentId
+
+
+class IntroducePayments(Job, frozen=True, kw_only=True, tag="payments.introduce"):
+    """Look for payments that no gateway knows although their checkout is over."""
+
+
+class CapturePayment(MoneyJob, frozen=True, kw_only=True, tag="payments.capture"):
+    """Take money that is authorised."""
 
     payment: PaymentId
 

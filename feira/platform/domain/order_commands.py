@@ -205,6 +205,12 @@ class Decline(_Trigger, frozen=True, kw_only=True, tag="decline"):
     decline_code: str
 
 
+class Refuse(_Trigger, frozen=True, kw_only=True, tag="refuse"):
+    """The gateway will not take the group's payment at all: nothing can come of the order."""
+
+    reason: str
+
+
 class Refund(_Trigger, frozen=True, kw_only=True, tag="refund"):
     """The gateway gave money back: `refunded_minor` of this order in all, up to now."""
 
@@ -229,4 +235,4 @@ class TimeUp(_Trigger, frozen=True, kw_only=True, tag="time_up"):
     deadline: DeadlineKind
 
 
-Trigger = Pay | Decline | Refund | ChargeBack | WinChargeback | LoseChargeback | TimeUp
+Trigger = Pay | Decline | Refuse | Refund | ChargeBack | WinChargeback | LoseChargeback | TimeUp

@@ -20,7 +20,9 @@ from feira.platform.domain.order_commands import (
 )
 from feira.platform.domain.order_state import CLOSED, ActorRole, OrderStatus
 
-News = Literal["pay", "decline", "refund", "charge_back", "win_chargeback", "lose_chargeback"]
+News = Literal[
+    "pay", "decline", "refuse", "refund", "charge_back", "win_chargeback", "lose_chargeback"
+]
 Step = Action | News | DeadlineKind
 """What moves an order: a person's command, news of its money, or a deadline that passed."""
 
@@ -73,6 +75,7 @@ RULES: Final[Mapping[Step, Rule]] = {
     "decide_dispute": _rule("support", _ENDS_DISPUTE),
     "pay": _rule("gateway", {"pending_payment": ("paid",), **_stays("expired", "cancelled")}),
     "decline": _rule("gateway", _stays("pending_payment")),
+    "refuse": _rule("gateway", {"pending_payment": ("cancelled",)}),
     "refund": _rule("gateway", _CAPTURED),
     "charge_back": _rule("gateway", _CAPTURED),
     "win_chargeback": _rule("gateway", _CAPTURED),

@@ -46,6 +46,7 @@ from feira.platform.domain.order_commands import (
     Pay,
     ProposeSettlement,
     Refund,
+    Refuse,
     RequestCancel,
     RequestMoreTime,
     Ship,
@@ -112,7 +113,7 @@ def _take(
             return fulfilment.deliver(state, command, now)
         case Complete():
             return change(state, "completed", now, status="completed")
-        case Cancel() | ApproveCancel():
+        case Cancel() | ApproveCancel() | Refuse():
             return fulfilment.stop(state, now)
         case RequestCancel():
             answer = in_seconds("cancel_answer", now, state.terms.cancel_answer_s)
@@ -189,7 +190,7 @@ def _no_news(step: Step) -> Rejection:
     match step:
         case "pay":
             return money.already_paid()
-        case "decline":
+        case "decline" | "refuse":
             return conflict("order.not_pending", "The order waits for no payment any more.")
         case "refund" | "charge_back" | "win_chargeback" | "lose_chargeback":
             return conflict("order.nothing_captured", "The order was not paid.")

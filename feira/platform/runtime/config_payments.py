@@ -13,6 +13,12 @@ class PaymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The part of `Config` that is about payments. docs/payments.md tells where each value comes from."""
 
     payments: Annotated[PaymentsName, Meta(description="Payment provider.")] = "sandbox"
+    payment_capture: Annotated[
+        Literal["automatic", "manual"],
+        Meta(
+            description="Take a buyer's money at once, or reserve it and take it when the orders still stand."
+        ),
+    ] = "automatic"
     sandbox_webhook_secret: Annotated[
         str, Meta(description="HMAC key of the sandbox provider's webhooks.", extra=SECRET)
     ] = ""

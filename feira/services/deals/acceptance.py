@@ -12,7 +12,6 @@ from feira.services.orders.checkout import place_of
 from feira.services.orders.placement import Placed, Terms, order_terms, place
 from feira.services.orders.pricing import PricedItem, price_agreed
 from feira.services.orders.views import ShippingAddress
-from feira.services.payments.payments import INTENT_BY_JOB
 from feira.sql.database import Tx
 
 
@@ -52,7 +51,7 @@ async def place_order(
         actor=principal.user_id,
         actor_role=party.side,
         # Sockets and sellers are answered without waiting for the payment provider.
-        intent_after=INTENT_BY_JOB,
+        intent_by_job=True,
     )
     price = await price_agreed(tx.con, item, place_of(address), tx.now)
     try:

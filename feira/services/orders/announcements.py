@@ -20,6 +20,7 @@ from feira.platform.domain.order_commands import (
     OrderCommand,
     ProposeSettlement,
     Refund,
+    Refuse,
     RequestCancel,
     RequestMoreTime,
     Trigger,
@@ -61,6 +62,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
                 | ProposeSettlement()
                 | WithdrawDispute()
                 | DecideDispute()
+                | Refuse()
             ) as command:
                 return command.reason
             case _:

@@ -18,6 +18,7 @@ from feira.platform.domain.order_commands import (
     OrderCommand,
     Pay,
     Refund,
+    Refuse,
     TimeUp,
     Trigger,
     WinChargeback,
@@ -150,6 +151,12 @@ async def mark_payment_declined(tx: Tx, group_id: OrderGroupId, decline_code: st
     """Tell the group's waiting orders that the gateway refused; the buyer may try again."""
     orders = await lock_group_orders(tx, group_id)
     await apply(tx, _moves(tx, orders, Decline(decline_code=decline_code), "gateway"))
+
+
+async def mark_payment_refused(tx: Tx, group_id: OrderGroupId, reason: str) -> None:
+    """Cancel the group's waiting orders: the gateway will never take their payment. Their stock is free again."""
+    orders = await lock_group_orders(tx, group_id)
+    await apply(tx, _moves(tx, orders, Refuse(reason=reason), "gateway"))
 
 
 async def mark_refunded(tx: Tx, order_id: OrderId, refunded_minor: int) -> None:

@@ -21,7 +21,7 @@ from feira.services.orders.pricing import PricedItem
 from feira.services.orders.promotion_uses import use_promotions
 from feira.services.orders.states import SQL
 from feira.services.orders.views import ShippingAddress
-from feira.services.payments.payments import INTENT_BY_REQUEST, open_payment
+from feira.services.payments.payments import open_payment
 from feira.services.products.catalogue import SellableVariant
 from feira.services.products.stock import Hold, reserve
 from feira.sql.database import Tx
@@ -37,7 +37,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     order: OrderTerms
     actor: UserId
     actor_role: ActorRole = "buyer"
-    intent_after: timedelta = INTENT_BY_REQUEST
+    intent_by_job: bool = False
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ async def place(tx: Tx, terms: Terms, items: Sequence[PricedItem], price: GroupP
     opened, placed = await _open(tx, terms, items, price, hold_ends_at)
     currency = items[0].variant.currency
     payment_id = await open_payment(
-        tx, opened.group_id, price.total_minor, currency, intent_after=terms.intent_after
+        tx, opened.group_id, price.total_minor, currency, by_job=terms.intent_by_job
     )
     await use_promotions(tx, opened.group_id, terms.buyer_id, placed)
     await _hold(tx, placed, hold_ends_at)

@@ -10,12 +10,14 @@ import msgspec
 
 from feira.platform.domain.errors import Rejected, Unavailable
 from feira.platform.domain.ids import OrderGroupId, PaymentId, RefundId
+from feira.platform.domain.jobs import CancelPaymentIntent, CapturePayment
 from feira.platform.domain.payments_events import RefundFailed
 from feira.platform.domain.postings_orders import OrderShare
 from feira.platform.domain.refund_events import RefundRefused, RefundSucceeded
 from feira.platform.domain.topics import OPS, order_topic
 from feira.platform.gateways.payments.objects import Intent, ProviderRefund
 from feira.services.orders import orders as order_service
+from feira.services.payments.payments import load_payment
 from feira.services.payments.postings import (
     post_captured,
     post_refund_failed,
@@ -64,7 +66,9 @@ async def apply_intent(tx: Tx, intent: Intent) -> None:
             await _cancel(tx, payment)
         case "requires_payment":
             await _decline(tx, payment, intent.decline_code)
-        case "requires_action" | "processing" | "authorized":
+        case "authorized":
+            await _authorize(tx, payment, intent)
+        case "requires_action" | "processing":
             # Nothing is decided yet; there will be news.
             pass
 
@@ -84,6 +88,19 @@ async def give_up(tx: Tx, payment_id: PaymentId) -> None:
 async def close_forgotten(tx: Tx, payment_id: PaymentId) -> None:
     """Close a payment whose intent the provider no longer knows: unpaid ones are kept there for hours only."""
     await _cancel(tx, await lock_payment(tx, payment_id))
+
+
+async def apply_refused_intent(tx: Tx, payment_id: PaymentId, code: str) -> None:
+    """The provider will not take the payment as such: nothing of its checkout stays behind."""
+    payment = await load_payment(tx.con, payment_id)
+    await lock_group_orders(tx, payment.group_id)
+    locked = await lock_payment(tx, payment_id)
+    if locked.state != "created" or locked.gateway_reference is not None:
+        return
+    await tx.con.execute(SQL["store_refused"], payment_id, code)
+    await order_service.mark_payment_refused(
+        tx, locked.group_id, "the payment provider does not take this payment"
+    )
 
 
 async def apply_refund(tx: Tx, refund_id: RefundId, answer: ProviderRefund) -> None:
@@ -159,8 +176,19 @@ async def _capture(
             await request_refund(tx, order.order_id, order.total_minor, "paid after it was closed")
 
 
+async def _authorize(tx: Tx, payment: LockedPayment, intent: Intent) -> None:
+    """The money is held ready: have it taken if any order still waits for it, and released if none does."""
+    if payment.state not in {"created", "pending", "failed"}:
+        return
+    await tx.con.execute(SQL["store_authorized"], payment.id, intent.authorized_until)
+    if await tx.con.fetchval(SQL["group_waits_for_money"], payment.group_id):
+        tx.enqueue(CapturePayment(payment=payment.id), dedup=f"capture:{payment.id}")
+    else:
+        tx.enqueue(CancelPaymentIntent(payment=payment.id), dedup=f"release:{payment.id}")
+
+
 async def _cancel(tx: Tx, payment: LockedPayment) -> None:
-    if payment.state in {"created", "pending", "failed"}:
+    if payment.state in {"created", "pending", "failed", "authorized"}:
         await tx.con.execute(SQL["store_canceled"], payment.id)
 
 

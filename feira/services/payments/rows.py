@@ -18,7 +18,7 @@ from feira.sql.loader import fetch_all, fetch_one, load_queries
 
 SQL: Final = load_queries("payments")
 
-PaymentState = Literal["created", "pending", "failed", "captured", "canceled"]
+PaymentState = Literal["created", "pending", "failed", "authorized", "captured", "canceled"]
 
 
 class LockedPayment(msgspec.Struct, frozen=True, kw_only=True):

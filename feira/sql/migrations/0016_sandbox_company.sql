@@ -162,7 +162,7 @@ CREATE INDEX idempotency_keys_by_age ON sandbox.idempotency_keys (created_at);
 ALTER TABLE sandbox.faults
     DROP CONSTRAINT faults_kind_known,
     ADD CONSTRAINT faults_kind_known
-        CHECK (kind IN ('refuse', 'fail_500', 'rate_limit', 'slow', 'apply_then_hang_up', 'saved_500'));
+        CHECK (kind IN ('refuse', 'fail_500', 'reject', 'rate_limit', 'slow', 'apply_then_hang_up', 'saved_500'));
 
 -- Failures by chance, drawn from a seed: one row or none.
 CREATE TABLE sandbox.chaos (
@@ -172,4 +172,4 @@ CREATE TABLE sandbox.chaos (
     webhooks jsonb NOT NULL
 );
 -- A key draws once: what went wrong the first time goes right the second.
-CREATE TABLE sandbox.chaos_draws (key text PRIMARY KEY);
+CREATE TABLE sandbox.chaos_draws (key text PRIMARY KEY, fault text NOT NULL);

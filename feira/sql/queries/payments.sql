@@ -4,7 +4,15 @@ INSERT INTO payments (group_id, amount_minor, currency) VALUES ($1::uuid, $2::bi
 
 -- name: pin_gateway
 -- Before the first call: say which provider this payment is made at, for good. No row once it was given up.
-UPDATE payments SET gateway = coalesce(gateway, $2::text) WHERE id = $1::uuid AND state = 'created' RETURNING gateway;
+UPDATE payments SET gateway = coalesce(gateway, $2::text), capture = coalesce(capture, $3::text)
+WHERE id = $1::uuid AND state = 'created' RETURNING gateway, capture;
+
+-- name: list_forgotten_payments
+-- Payments that no provider knows although their request had the time to tell it; not those that a job has or had.
+SELECT p.id FROM payments AS p
+WHERE p.state = 'created' AND p.created_at < now() - $1::interval
+    AND NOT EXISTS (SELECT FROM jobs AS j WHERE j.dedup = 'create_intent:' || p.id)
+ORDER BY p.created_at LIMIT $2::int;
 
 -- name: read_payment
 -- A payment with its buyer and what was given back of it.
@@ -51,6 +59,18 @@ FROM payments WHERE group_id = $1::uuid FOR UPDATE;
 -- name: store_captured
 -- The provider took the money.
 UPDATE payments SET state = 'captured', fee_minor = $2::bigint, decline_code = '', captured_at = now() WHERE id = $1::uuid;
+
+-- name: store_authorized
+-- The provider holds the money ready.
+UPDATE payments SET state = 'authorized', decline_code = '', authorized_until = $2::timestamptz WHERE id = $1::uuid;
+
+-- name: group_waits_for_money
+-- Whether any order of a locked group is still to be paid.
+SELECT EXISTS (SELECT FROM orders WHERE group_id = $1::uuid AND status = 'pending_payment');
+
+-- name: store_refused
+-- The provider will not take this payment, whatever the buyer does.
+UPDATE payments SET state = 'canceled', decline_code = $2::text WHERE id = $1::uuid;
 
 -- name: store_declined
 -- The provider refused; the buyer may try again.

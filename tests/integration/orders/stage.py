@@ -32,8 +32,8 @@ from feira.services.orders.groups import CheckoutView, read_group
 from feira.services.orders.history import get_order
 from feira.services.orders.orders import execute
 from feira.services.orders.views import OrderView
+from feira.services.payments.introduction import ensure_intent
 from feira.services.payments.outcomes import apply_intent, apply_refund
-from feira.services.payments.payments import ensure_intent
 from feira.services.payments.refund_asking import ask_provider
 from feira.services.products.catalogue import read_product
 from feira.services.products.editing import (

@@ -42,7 +42,6 @@ async def test_three_sellers_give_one_payment_and_three_orders(stage: Stage) -> 
     for variant in variants:
         assert await stage.stock(variant) == (10, 1)
     assert (await stage.cart(buyer.shopper)).lines == []
-    assert await stage.jobs("payments.create_intent", payment=str(made.payment_id)) == 1
     (created,) = await stage.events(order_topic(ids[0]))
     assert b'"order.created"' in bytes(created.body)
 

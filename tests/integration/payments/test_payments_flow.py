@@ -8,8 +8,8 @@ from feira.platform.domain.errors import Unavailable
 from feira.platform.domain.jobs import CancelPaymentIntent
 from feira.platform.domain.order_commands import Cancel
 from feira.platform.domain.topics import order_topic
+from feira.services.payments.introduction import ensure_intent
 from feira.services.payments.outcomes import apply_intent
-from feira.services.payments.payments import ensure_intent
 from feira.sql.database import Tx
 from tests.integration.payments.floor import Floor, Purchase
 
@@ -126,15 +126,6 @@ async def test_an_answer_lost_after_it_was_applied_gives_one_charge(floor: Floor
     views = await asyncio.gather(*(ensure_intent(floor.market, made.payment_id) for _ in range(4)))
     assert len({view.payment_page_url for view in views}) == 1
     assert await floor.value("SELECT count(*) FROM sandbox.payment_intents") == 1
-
-
-async def test_a_checkout_whose_request_died_is_finished_by_a_job(floor: Floor) -> None:
-    stage = floor.stage
-    buyer, shop = await stage.buyer(), await stage.shop()
-    made, _ = await stage.buy(buyer, await stage.variant(shop))
-    assert (await floor.payment(made.payment_id)).state == "created"
-    await floor.value("UPDATE jobs SET run_at = now() WHERE kind = 'payments.create_intent'")
-    await floor.settled(made.payment_id, "pending")
 
 
 async def test_old_news_of_a_paid_payment_changes_nothing(floor: Floor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -172,6 +173,41 @@ async def test_a_seller_who_was_not_finished_is_checked_after_the_page(floor: Fl
         return (await floor.gateway.fetch_account(account.reference)).status == "verified"
 
     await floor.until(verified)
+
+
+async def test_an_owner_is_sent_to_the_providers_page_until_the_account_is_verified(
+    floor: Floor,
+) -> None:
+    shop = await floor.stage.shop()
+    path = f"/v1/shops/{shop.id}/payment-account"
+    account = await floor.gateway.create_account(
+        shop_name="Unfinished Goods", country="PT", idempotency_key=uuid4().hex
+    )
+    await floor.value(
+        "UPDATE shops SET provider_account = $2 WHERE id = $1", shop.id, account.reference
+    )
+    status, shown = await floor.api("GET", path, shop.owner)
+    assert (status, shown["status"], shown["requirements"]) == (200, "pending", ["owner.identity"])
+    async with floor.session.post(shown["onboarding_url"], allow_redirects=False) as done:
+        assert done.headers["Location"].endswith("/selling?account=told")
+
+    async def verified() -> bool:
+        return (await floor.api("GET", path, shop.owner))[1]["status"] == "verified"
+
+    await floor.until(verified)
+    assert (await floor.api("GET", path, shop.owner))[1]["onboarding_url"] is None
+    stranger = await floor.stage.person()
+    assert (await floor.api("GET", path, stranger))[0] == 404
+
+
+async def test_a_slow_call_keeps_no_other_waiting(floor: Floor) -> None:
+    intent = await paid(floor)
+    await floor.fault("payment_intents.create", "slow", calls=4)
+    slow = [asyncio.create_task(create(floor)) for _ in range(4)]
+    await asyncio.sleep(0.2)
+    assert (await floor.gateway.fetch_intent(intent.reference)).state == "succeeded"
+    assert not any(one.done() for one in slow)
+    await asyncio.gather(*slow)
 
 
 async def outcomes(floor: Floor, seed: str) -> list[str]:

@@ -20,6 +20,7 @@ from feira.platform.domain.order_commands import (
     OrderCommand,
     Pay,
     Refund,
+    Refuse,
     Ship,
     TimeUp,
     Trigger,
@@ -87,7 +88,7 @@ def walk_everywhere() -> set[tuple[OrderStatus, str, OrderStatus]]:
         state, now = todo.popleft()
         asked: list[tuple[OrderCommand | Trigger, datetime]] = [
             *((command, now) for command in sound_commands(state, now)),
-            *((news, now) for news in (Pay(), Decline(decline_code="x"))),
+            *((news, now) for news in (Pay(), Decline(decline_code="x"), Refuse(reason="x"))),
             *((news, now) for news in (ChargeBack(), WinChargeback(), LoseChargeback())),
             *((TimeUp(deadline=one.kind), max(now, one.due_at)) for one in state.deadlines),
         ]

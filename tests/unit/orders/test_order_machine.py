@@ -24,6 +24,7 @@ from feira.platform.domain.order_commands import (
     OrderCommand,
     Pay,
     Refund,
+    Refuse,
     Ship,
     TimeUp,
     Trigger,
@@ -138,6 +139,7 @@ EVERYTHING: tuple[OrderCommand | Trigger, ...] = (
     *sound_commands(after(*DISPUTED), NOW),
     Pay(),
     Decline(decline_code="card_declined"),
+    Refuse(reason="no"),
     Refund(refunded_minor=1),
     ChargeBack(),
     WinChargeback(),
@@ -251,6 +253,12 @@ def test_money_for_a_closed_order_is_recorded_once_and_goes_back() -> None:
 def test_a_decline_leaves_the_hold_running() -> None:
     decision = decided(order(), Decline(decline_code="card_declined"), "gateway")
     assert (decision.status, decision.deadlines) == ("pending_payment", order().deadlines)
+
+
+def test_a_payment_that_is_refused_as_such_ends_a_waiting_order_and_no_other() -> None:
+    decision = decided(order(), Refuse(reason="no"), "gateway")
+    assert (decision.fact, decision.status, decision.stock) == ("cancelled", "cancelled", "release")
+    assert rejected(after(*PAID), Refuse(reason="no"), "gateway").code == "order.not_pending"
 
 
 def test_refunds_are_partial_until_all_of_it_went_back() -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from feira.platform.gateways.payments.sandbox.books import ApiError, draw
 from feira.platform.gateways.payments.sandbox.clockwork import KEYS_KEPT_S
-from feira.platform.gateways.payments.sandbox.company import COMPANY
+from feira.platform.gateways.payments.sandbox.company import COMPANY, Company
 from feira.platform.gateways.payments.sandbox.wire import (
     IDEMPOTENCY_HEADER,
     REPLAYED_HEADER,
@@ -37,9 +37,7 @@ _FAULT: Final = """
     SELECT (SELECT kind FROM asked_for) AS kind, chaos.seed, chaos.calls::text AS rates
     FROM (SELECT) AS one LEFT JOIN sandbox.chaos ON true
 """
-_DRAW_ONCE: Final = (
-    "INSERT INTO sandbox.chaos_draws (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true"
-)
+_DRAW_ONCE: Final = "INSERT INTO sandbox.chaos_draws (key, fault) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true"
 # A key that is older is as good as new. Its name is set for whatever is written in this transaction.
 _CLAIM_KEY: Final = """
     INSERT INTO sandbox.idempotency_keys AS k (key, request_sha256) VALUES ($1, $2)
@@ -73,13 +71,12 @@ async def change(
     except msgspec.DecodeError as error:
         raise ApiError(400, "invalid_request", f"{error}.") from error
     company = request.app[COMPANY]
-    async with company.pool.acquire() as con:
-        fault = None if operation is None else await _fault(con, request, operation)
-        await _go_wrong_before(fault)
-        async with con.transaction():
-            answer = await _once(
-                con, request, raw, lambda: work(con, body), save_500=fault == "saved_500"
-            )
+    fault = None if operation is None else await _fault(company, request, operation)
+    await _go_wrong_before(fault)
+    async with company.pool.acquire() as con, con.transaction():
+        answer = await _once(
+            con, request, raw, lambda: work(con, body), save_500=fault == "saved_500"
+        )
     company.clockwork.ring()
     if fault == "apply_then_hang_up" and request.transport is not None:
         request.transport.abort()
@@ -91,17 +88,16 @@ async def change(
     )
 
 
-async def _fault(con: Connection, request: web.Request, operation: str) -> str | None:
+async def _fault(company: Company, request: web.Request, operation: str) -> str | None:
     """What was asked for, or else what chance says: once for each key."""
-    row = await con.fetchrow(_FAULT, operation)
-    assert row is not None, "a row stands in for nothing"
-    if row["kind"] is not None or row["seed"] is None:
-        return row["kind"]
-    key = request.headers.get(IDEMPOTENCY_HEADER, "")
-    if not await con.fetchval(_DRAW_ONCE, f"{operation}:{key}"):
-        return None
-    rates = msgspec.json.decode(row["rates"], type=dict[str, float])
-    return draw(row["seed"], f"{operation}:{key}", rates)
+    async with company.pool.acquire() as con:
+        row = await con.fetchrow(_FAULT, operation)
+        assert row is not None, "a row stands in for nothing"
+        if row["kind"] is not None or row["seed"] is None:
+            return row["kind"]
+        what = f"{operation}:{request.headers.get(IDEMPOTENCY_HEADER, '')}"
+        fault = draw(row["seed"], what, msgspec.json.decode(row["rates"], type=dict[str, float]))
+        return fault if await con.fetchval(_DRAW_ONCE, what, fault or "") else None
 
 
 async def _go_wrong_before(fault: str | None) -> None:
@@ -110,6 +106,8 @@ async def _go_wrong_before(fault: str | None) -> None:
             raise ApiError(503, "unavailable", "The sandbox was asked to refuse this call.")
         case "fail_500":
             raise ApiError(500, "internal", "Something went wrong on our side.")
+        case "reject":
+            raise ApiError(422, "not_allowed", "Our risk rules do not allow this.")
         case "rate_limit":
             raise ApiError(429, "rate_limited", "Too many calls; wait as Retry-After says.")
         case "slow":

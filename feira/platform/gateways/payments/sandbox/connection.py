@@ -36,6 +36,7 @@ _REASONS: Final[dict[str, RefusalReason]] = {
     "reversal_exceeds_transfer": "amount_too_large",
     "balance_insufficient": "balance_insufficient",
     "account_restricted": "account_restricted",
+    "not_allowed": "declined",
 }
 _LATER: Final[frozenset[RefusalReason]] = frozenset({"balance_insufficient", "account_restricted"})
 

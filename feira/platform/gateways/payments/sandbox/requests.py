@@ -32,7 +32,9 @@ Operation = Literal[
     "payouts.create",
     "disputes.submit_evidence",
 ]
-CallFault = Literal["refuse", "fail_500", "rate_limit", "slow", "apply_then_hang_up", "saved_500"]
+CallFault = Literal[
+    "refuse", "fail_500", "reject", "rate_limit", "slow", "apply_then_hang_up", "saved_500"
+]
 WebhookFault = Literal["lost", "doubled", "late", "shuffled"]
 PayoutsDo = Literal["pay", "fail", "pay_then_fail"]
 
@@ -126,7 +128,7 @@ class SubmitEvidence(Body, frozen=True, kw_only=True):
 class SetFault(Body, frozen=True, kw_only=True):
     """The next `calls` of `operation` go wrong.
 
-    `refuse` answers 503, `fail_500` 500 and `rate_limit` 429 with Retry-After, and nothing is done. `slow` takes two
+    `refuse` answers 503, `fail_500` 500, `reject` 422 and `rate_limit` 429 with Retry-After, and nothing is done. `slow` takes two
     seconds. `apply_then_hang_up` does it and answers nothing. `saved_500` does it and answers 500, now and to every
     repeat of its key.
     """
