@@ -19,6 +19,7 @@ from feira.http import (
     offers,
     orders,
     payments,
+    payouts,
     products,
     promotions,
     provider_events,
@@ -34,6 +35,7 @@ from feira.http import (
 from feira.http.endpoint import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *payouts.ENDPOINTS,
     *users.ENDPOINTS,
     *shops.ENDPOINTS,
     *products.ENDPOINTS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from feira.jobs import (
+    chargebacks,
     deals,
     housekeeping,
     ledger,
@@ -14,6 +15,7 @@ from feira.jobs import (
     order_news,
     orders,
     payments,
+    payouts,
     products,
     returns,
     users,
@@ -21,6 +23,7 @@ from feira.jobs import (
 from feira.jobs.run import Handlers
 
 _ROOMS: Final[tuple[Handlers, ...]] = (
+    chargebacks.HANDLERS,
     deals.HANDLERS,
     housekeeping.HANDLERS,
     ledger.HANDLERS,
@@ -30,6 +33,7 @@ _ROOMS: Final[tuple[Handlers, ...]] = (
     order_news.HANDLERS,
     orders.HANDLERS,
     payments.HANDLERS,
+    payouts.HANDLERS,
     products.HANDLERS,
     returns.HANDLERS,
     users.HANDLERS,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from feira.jobs.chargebacks import look_at_dispute
+from feira.jobs.payouts import look_at_payout, look_at_transfer
 from feira.jobs.run import Handlers, JobRun
 from feira.platform.domain.errors import Rejected
 from feira.platform.domain.jobs import (
@@ -178,6 +180,9 @@ _LOOKS: Final[Mapping[SubjectKind | None, Callable[[JobRun, WebhookRow], Awaitab
     "account": _look_at_account,
     "intent": _look_at_intent,
     "refund": _look_at_refund,
+    "transfer": look_at_transfer,
+    "payout": look_at_payout,
+    "dispute": look_at_dispute,
 }
 
 HANDLERS: Final[Handlers] = {

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from feira.jobs import payouts
 from feira.jobs.metrics import FIRED
 from feira.jobs.supervision import pause
 from feira.platform.domain.jobs import (
@@ -59,6 +60,9 @@ SCHEDULES: Final = (
         every_s=5,
         job=lambda _: ReleaseExpiredReservations(),
     ),
+    Schedule(name="payouts.release_cleared", every_s=15, job=lambda _: payouts.ReleaseCleared()),
+    Schedule(name="payouts.run", every_s=60, job=lambda _: payouts.RunPayouts()),
+    Schedule(name="payouts.watch", every_s=300, job=lambda _: payouts.WatchPayouts()),
     Schedule(name="orders.expire_unpaid", every_s=5, job=lambda _: ExpireUnpaidOrders()),
     Schedule(name="orders.fire_deadlines", every_s=5, job=lambda _: FireOrderDeadlines()),
     Schedule(name="deals.expire_offers", every_s=5, job=lambda _: ExpireOffers()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feira.platform.domain.chargeback_events import ChargebackMoved
 from feira.platform.domain.job_events import (
     JobCancelAsked,
     JobCancelled,
@@ -36,6 +37,7 @@ from feira.platform.domain.notification_events import NotificationCreated, ReadS
 from feira.platform.domain.offer_events import AnyOfferEvent
 from feira.platform.domain.order_events import AnyOrderEvent, OrderMoved, OrderPlaced
 from feira.platform.domain.payments_events import CommissionChanged, RefundFailed
+from feira.platform.domain.payout_events import AnyPayoutEvent
 from feira.platform.domain.product_events import (
     MediaChecked,
     ProductArchived,
@@ -91,7 +93,9 @@ AnyUserEvent = (
 AnyProductEvent = StockChanged | ProductPublished | ProductChanged | ProductArchived | MediaChecked
 
 AnyEvent = (
-    AnyMessagingEvent
+    AnyPayoutEvent
+    | ChargebackMoved
+    | AnyMessagingEvent
     | AnyOfferEvent
     | AnyOrderEvent
     | OrderPlaced

@@ -52,6 +52,7 @@ from feira.services.users.shops import decide, record_account
 from feira.sql.database import Tx
 from tests.integration.cast_checkout import new_method, new_promotion
 from tests.integration.cast_ledger import ledger_ids
+from tests.integration.cast_money import money_ids
 from tests.integration.orders.memory_gateway import MemoryGateway
 from tests.integration.orders.stage import Buyer, Stage
 
@@ -282,6 +283,9 @@ async def assemble(market: Market) -> Cast:
     cast.ids |= {name: await cast.fresh(name) for name in ("promotion", "method")}
     cast.ids |= {"variant": str(variant), "country": "NZ"}
     await _buy(cast, shop, variant)
+    cast.ids |= await market.database.transact(
+        lambda tx: money_ids(tx, owner, shop, cast.ids["order"])
+    )
     buyer = people["buyer"].principal
     conversation = await market.database.transact(
         lambda tx: open_conversation(tx, buyer, OpenConversation(shop=shop))

@@ -175,5 +175,26 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "why": "They know each other.",
         },
         "POST /v1/operations/jobs/kinds/{kind}/pause": {"reason": "The provider is away."},
+        "PUT /v1/shops/{shop}/payout-settings": {
+            "schedule": {
+                "frequency": "monthly",
+                "weekday": 2,
+                "month_day": 31,
+                "zone": "Europe/Lisbon",
+            },
+            "minimums": [{"currency": "EUR", "minimum_minor": 500}],
+        },
+        "POST /v1/shops/{shop}/payouts": {"currency": "EUR"},
+        "POST /v1/admin/payouts/{payout}/commands": {"action": "hold", "reason": "Looks odd."},
+        "PUT /v1/admin/shops/{shop}/payout-terms": {"clearance_s": 3_600, "paused_reason": "Odd."},
+        "PUT /v1/admin/payout-policy": {"clearance_s": 604_800, "paused_reason": ""},
+        "POST /v1/chargebacks/{chargeback}/evidence": {
+            "explanation": "It was delivered.",
+            "product_description": "A chair.",
+            "customer_communication": "Thank you!",
+            "carrier": "CTT",
+            "tracking_number": "RR1",
+            "shipped_on": "2026-03-01",
+        },
         "POST /v1/notifications/read": {"ids": [str(uuid4())]},
     }

@@ -50,7 +50,9 @@ clock_times = st.times()
 zones = st.sampled_from(ZONES)
 calendars = st.one_of(
     st.builds(Daily, at=clock_times, zone=zones),
-    st.builds(Weekly, at=clock_times, zone=zones, weekday=st.integers(1, 7)),
+    st.builds(
+        Weekly, at=clock_times, zone=zones, weekday=st.integers(1, 7), weeks=st.integers(1, 4)
+    ),
     st.builds(Monthly, at=clock_times, zone=zones, day=st.integers(1, 31)),
 )
 all_slots = st.one_of(calendars, st.builds(Interval, seconds=st.integers(1, 10 * 86_400)))
@@ -223,7 +225,7 @@ def test_a_clock_that_went_back_has_nothing_due() -> None:
 
 def test_slots_travel_as_json() -> None:
     weekly = Weekly(weekday=5, at=time(9), zone="Europe/Berlin")
-    text = b'{"every":"week","at":"09:00:00","zone":"Europe/Berlin","weekday":5}'
+    text = b'{"every":"week","at":"09:00:00","zone":"Europe/Berlin","weekday":5,"weeks":1}'
     assert msgspec.json.encode(weekly) == text
     assert msgspec.json.decode(text, type=Slots) == weekly
 

@@ -18,6 +18,7 @@ from feira.platform.domain.ids import (
     ShopId,
 )
 from feira.platform.domain.offers import OfferStep
+from feira.platform.domain.payout_notices import PayoutNotice
 from feira.platform.domain.reports import ReportState
 from feira.platform.domain.return_commands import ReturnKind
 from feira.platform.domain.returns import ReturnFact
@@ -145,7 +146,8 @@ class PostingLimitedNotice(
 
 
 Notice = (
-    OrderPaidNotice
+    PayoutNotice
+    | OrderPaidNotice
     | OrderReceivedNotice
     | OrderShippedNotice
     | OrderMovedNotice

@@ -73,9 +73,10 @@ class Daily(_InZone, frozen=True, kw_only=True, tag="day"):
 
 
 class Weekly(_InZone, frozen=True, kw_only=True, tag="week"):
-    """On one day of each week; Monday is 1 (ISO 8601)."""
+    """On one day of each week; Monday is 1 (ISO 8601). `weeks`: of every so manieth week, for everybody the same ones."""
 
     weekday: Annotated[int, Meta(ge=1, le=7)]
+    weeks: Annotated[int, Meta(ge=1, le=4)] = 1
 
 
 class Monthly(_InZone, frozen=True, kw_only=True, tag="month"):
@@ -171,8 +172,10 @@ def _days_from(slots: Daily | Weekly | Monthly, day: date) -> Iterator[date]:
         case Daily():
             step = timedelta(days=1)
         case Weekly():
-            step = timedelta(days=7)
-            day -= timedelta(days=(day.isoweekday() - slots.weekday) % 7)
+            days = 7 * slots.weeks
+            step = timedelta(days=days)
+            # The 1st of January of year 1 was a Monday: ordinals count weeks from there.
+            day -= timedelta(days=(day.toordinal() - slots.weekday) % days)
         case Monthly():
             # The month before has its day before this one's first.
             month = day.year * 12 + day.month - 2

@@ -6,7 +6,7 @@ from feira.platform.domain import postings_orders, postings_refunds
 from feira.platform.domain.ids import OrderId
 from feira.platform.domain.postings_orders import OrderShare
 from feira.platform.domain.shop_funds import HELD, ShopFunds
-from feira.services.payments import ledger
+from feira.services.payments import ledger, releases
 from feira.services.payments.rows import (
     SQL,
     LockedPayment,
@@ -39,7 +39,10 @@ async def post_captured(tx: Tx, payment: LockedPayment) -> bool:
 
 
 async def post_completed(tx: Tx, order_id: OrderId) -> bool:
-    """Release what is left of the order's hold to its shop and the market; False when that is done already."""
+    """Release what is left of the order's hold to its shop and the market; False when that is done already.
+
+    The shop's part is in clearance from now on.
+    """
     order = await lock_order(tx, order_id)
     payment = await fetch_one(tx.con, SQL["lock_group_payment"], LockedPayment, order.group_id)
     if payment is None:
@@ -47,6 +50,7 @@ async def post_completed(tx: Tx, order_id: OrderId) -> bool:
         return False
     sums = await sum_refunds(tx, payment.id, order_id)
     transaction = postings_orders.completed(order.sale, refunded_minor=sums.of_order_minor)
+    await releases.schedule(tx, order)
     # Refunded whole, or free: there is nothing to release.
     return bool(transaction.postings) and await ledger.post(tx, transaction)
 

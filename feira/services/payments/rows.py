@@ -81,7 +81,7 @@ class RefundRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefundSums(msgspec.Struct, frozen=True, kw_only=True):
-    """What was promised back and not refused; of it, what has arrived."""
+    """What was promised back and not refused, or taken back by banks; of it, which refunds have arrived."""
 
     of_order_minor: int
     succeeded_of_order_minor: int

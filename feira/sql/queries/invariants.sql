@@ -65,6 +65,56 @@ HAVING coalesce(array_agg(t.kind ORDER BY t.kind) FILTER (WHERE t.kind IS NOT NU
     ELSE ARRAY['refund_failed', 'refund_requested']
 END;
 
+-- name: invariant_payouts_have_postings
+-- Each payout's state is in the books: started always, transferred while its money is at the shop's account or gone, given up when it came back.
+SELECT p.id::text AS subject, format('payout is %s, the books hold %s', p.state, coalesce(string_agg(t.kind, ', '), 'nothing')) AS detail
+FROM payouts p
+LEFT JOIN ledger_transactions t
+    ON t.idem_key IN ('payout_started:' || p.id, 'transfer_made:' || p.id, 'payout_given_up:' || p.id)
+GROUP BY p.id
+HAVING NOT coalesce(bool_or(t.kind = 'payout_started'), false)
+    OR coalesce(bool_or(t.kind = 'payout_given_up'), false) <> (p.state IN ('failed', 'canceled'))
+    OR coalesce(bool_or(t.kind = 'transfer_made'), false) < (p.state IN ('transferred', 'sending', 'sent', 'paid', 'reversing'))
+    OR coalesce(bool_or(t.kind = 'transfer_made'), false) > (p.state NOT IN ('created', 'transferring', 'canceled'));
+
+-- name: invariant_payout_lines_add_up
+-- A payout is the sum of its lines and of what is carried from one to the next.
+SELECT p.id::text AS subject, format('payout %s, lines %s', p.amount_minor, coalesce(sum(l.amount_minor), 0)) AS detail
+FROM payouts p LEFT JOIN payout_lines l ON l.payout_id = p.id
+GROUP BY p.id HAVING coalesce(sum(l.amount_minor), 0) + p.carried_in_minor - p.carried_out_minor <> p.amount_minor;
+
+-- name: invariant_in_flight_is_open_payouts
+-- What is on its way to a shop's bank is exactly the payouts that have not arrived, nor come back.
+SELECT a.owner AS subject, format('in flight %s %s, open payouts %s', b.balance_minor, a.currency, coalesce(o.open_minor, 0)) AS detail
+FROM ledger_accounts a
+JOIN ledger_balances b ON b.account_id = a.id
+LEFT JOIN (
+    SELECT shop_id, currency, sum(amount_minor) AS open_minor
+    FROM payouts WHERE state NOT IN ('paid', 'failed', 'canceled') GROUP BY shop_id, currency
+) o ON o.shop_id::text = a.owner AND o.currency = a.currency
+WHERE a.kind = 'in_flight' AND b.balance_minor <> coalesce(o.open_minor, 0);
+
+-- name: invariant_chargebacks_have_postings
+-- Each order's share of a chargeback is in the books as far as the bank has come, and the shares are all that the bank took.
+SELECT c.id::text AS subject, format('chargeback is %s, the books hold %s', c.state, coalesce(string_agg(t.kind, ', '), 'nothing')) AS detail
+FROM chargebacks c
+JOIN chargeback_orders s ON s.chargeback_id = c.id
+LEFT JOIN ledger_transactions t ON t.idem_key IN (
+    'chargeback_opened:' || c.id || ':' || s.order_id, 'chargeback_won:' || c.id || ':' || s.order_id,
+    'chargeback_lost:' || c.id || ':' || s.order_id, 'chargeback_reinstated:' || c.id || ':' || s.order_id
+)
+GROUP BY c.id, s.order_id
+HAVING coalesce(array_agg(t.kind ORDER BY t.kind) FILTER (WHERE t.kind IS NOT NULL), '{}') <> CASE c.state
+    WHEN 'won' THEN ARRAY['chargeback_opened', 'chargeback_won']
+    WHEN 'lost' THEN ARRAY['chargeback_lost', 'chargeback_opened']
+    WHEN 'reinstated' THEN ARRAY['chargeback_lost', 'chargeback_opened', 'chargeback_reinstated']
+    ELSE ARRAY['chargeback_opened']
+END
+UNION ALL
+SELECT c.id::text, format('the bank took %s, of orders %s', c.amount_minor, coalesce(sum(s.amount_minor + s.excess_minor), 0))
+FROM chargebacks c LEFT JOIN chargeback_orders s ON s.chargeback_id = c.id
+GROUP BY c.id HAVING coalesce(sum(s.amount_minor + s.excess_minor), 0) <> c.amount_minor;
+
 -- name: invariant_refund_payable_is_open_refunds
 -- What we owe buyers is exactly the refunds that the provider has not finished.
 SELECT a.owner AS subject, format('payable %s, open refunds %s', b.balance_minor, coalesce(r.open_minor, 0)) AS detail

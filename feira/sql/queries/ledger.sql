@@ -76,7 +76,8 @@ SELECT
     ), 0)::bigint AS pending_minor,
     coalesce(sum(balance.balance_minor) FILTER (WHERE account.kind = 'available'), 0)::bigint AS available_minor,
     coalesce(sum(balance.balance_minor) FILTER (WHERE account.kind = 'receivable'), 0)::bigint AS owed_minor,
-    EXISTS (SELECT FROM ledger_transactions WHERE idem_key = 'clearance:' || $3::uuid) AS is_cleared
+    -- A clearance that ended with nothing left to release posted nothing.
+    EXISTS (SELECT FROM releases WHERE order_id = $3::uuid AND released_at IS NOT NULL) AS is_cleared
 FROM ledger_accounts AS account
 JOIN ledger_balances AS balance ON balance.account_id = account.id
 WHERE account.kind IN ('available', 'receivable') AND account.owner = $1::uuid::text AND account.currency = $2::text;

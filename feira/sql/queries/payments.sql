@@ -85,12 +85,20 @@ UPDATE payments SET state = 'canceled' WHERE id = $1::uuid;
 SELECT id AS order_id, total_minor FROM orders WHERE group_id = $1::uuid ORDER BY id;
 
 -- name: sum_refunds
--- What was promised back and not refused, of an order and of its whole payment. The payment is locked.
+-- What was promised back and not refused, or a bank took and has not given back, of an order and of its whole payment, which is locked.
+WITH gone AS (
+    SELECT order_id, amount_minor, state = 'succeeded' AS is_refunded
+    FROM refunds WHERE payment_id = $1::uuid AND state <> 'failed'
+    UNION ALL
+    SELECT s.order_id, s.amount_minor, false
+    FROM chargebacks AS c INNER JOIN chargeback_orders AS s ON s.chargeback_id = c.id
+    WHERE c.payment_id = $1::uuid AND c.state NOT IN ('won', 'reinstated')
+)
 SELECT
     coalesce(sum(amount_minor) FILTER (WHERE order_id = $2::uuid), 0)::bigint AS of_order_minor,
-    coalesce(sum(amount_minor) FILTER (WHERE order_id = $2::uuid AND state = 'succeeded'), 0)::bigint AS succeeded_of_order_minor,
+    coalesce(sum(amount_minor) FILTER (WHERE order_id = $2::uuid AND is_refunded), 0)::bigint AS succeeded_of_order_minor,
     coalesce(sum(amount_minor), 0)::bigint AS of_payment_minor
-FROM refunds WHERE payment_id = $1::uuid AND state <> 'failed';
+FROM gone;
 
 -- name: read_refund
 -- A refund with what the provider has to be told.

@@ -54,11 +54,14 @@ WHERE p.refund_id = ANY ($1::uuid[])
 ORDER BY p.refund_id, l.position;
 
 -- name: read_left
--- What of a captured order is neither given back nor promised.
+-- What of a captured order is neither given back nor promised, nor taken back by a bank.
 SELECT
     o.currency,
     CASE p.state WHEN 'captured' THEN o.total_minor - coalesce((
         SELECT sum(r.amount_minor) FROM refunds AS r WHERE r.order_id = o.id AND r.state <> 'failed'
+    ), 0) - coalesce((
+        SELECT sum(s.amount_minor) FROM chargeback_orders AS s INNER JOIN chargebacks AS c ON c.id = s.chargeback_id
+        WHERE s.order_id = o.id AND c.state NOT IN ('won', 'reinstated')
     ), 0) ELSE 0 END::bigint AS left_minor
 FROM orders AS o
 INNER JOIN payments AS p ON p.group_id = o.group_id

@@ -20,6 +20,10 @@ REFUND = (
     "INSERT INTO refunds (payment_id, order_id, amount_minor, reason{more}) SELECT p.id, o.id, 400, 'x'{values}"
     " FROM payments p, orders o"
 )
+PAYOUT = (
+    "INSERT INTO payouts (shop_id, currency, amount_minor, gateway, account)"
+    " SELECT shop_id, 'EUR', 5, 'x', 'y' FROM orders"
+)
 # Each as its owner may do it with every constraint and trigger out of the way.
 BREAKAGES = {
     "postings_sum_to_zero": "UPDATE ledger_postings SET amount_minor = amount_minor + 1 WHERE position = 1",
@@ -31,6 +35,12 @@ BREAKAGES = {
     " SELECT p.id, o.id, 10001, 'x' FROM payments p, orders o",
     "payments_have_postings": "UPDATE payments SET fee_minor = 100",
     "refunds_have_postings": REFUND.format(more="", values=""),
+    "payouts_have_postings": PAYOUT,
+    "payout_lines_add_up": PAYOUT,
+    "in_flight_is_open_payouts": "UPDATE ledger_accounts SET kind = 'in_flight' WHERE kind = 'pending'",
+    "chargebacks_have_postings": "INSERT INTO chargebacks"
+    " (payment_id, gateway, gateway_reference, amount_minor, currency, fee_minor, reason)"
+    " SELECT id, 'x', 'y', 5, 'EUR', 0, 'fraudulent' FROM payments",
     "refund_payable_is_open_refunds": "UPDATE ledger_balances b SET balance_minor = 1 FROM ledger_accounts a"
     " WHERE a.id = b.account_id AND a.kind = 'refund_payable'",
     "completed_orders_are_released": "UPDATE ledger_transactions SET idem_key = 'elsewhere' WHERE kind = 'completed'",

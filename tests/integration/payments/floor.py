@@ -143,7 +143,7 @@ class Floor:
         self, method: str, path: str, who: Principal | None = None, body: object = None
     ) -> tuple[int, Any]:
         """Call the market's own API."""
-        headers = {} if who is None else {"Authorization": f"Bearer {await self._token(who)}"}
+        headers = {} if who is None else {"Authorization": f"Bearer {await self.token(who)}"}
         async with self.session.request(method, self.url + path, json=body, headers=headers) as a:
             return a.status, await a.json(content_type=None)
 
@@ -214,7 +214,7 @@ class Floor:
         async with self.market.database.connection() as con:
             return await invariants.check(con)
 
-    async def _token(self, who: Principal) -> str:
+    async def token(self, who: Principal) -> str:
         async def open_one(tx: Tx) -> tuple[Any, Any]:
             refresh = await open_session(tx, who.user_id, user_agent=uuid4().hex, address=None)
             return refresh.session_id, tx.now
