@@ -105,7 +105,8 @@ SELECT
         + coalesce((
             SELECT sum(p.quantity)
             FROM refund_lines AS p INNER JOIN refunds AS f ON f.id = p.refund_id
-            WHERE p.order_line_id = l.id AND f.return_id IS NULL AND f.state <> 'failed'
+            -- Units of a cancelled rest were never shipped.
+            WHERE p.order_line_id = l.id AND f.return_id IS NULL AND f.state <> 'failed' AND f.cause <> 'order'
         ), 0)
     )::int AS taken
 FROM order_lines AS l

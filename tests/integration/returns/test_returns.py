@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feira.platform.domain.errors import Conflict, FeiraError, NotAllowed, NotFound, Rejected
-from feira.platform.domain.order_commands import Accept, Ship
+from feira.platform.domain.order_commands import Accept, Cancel, Deliver, LineQuantity, Ship
 from feira.platform.domain.refunds import RefundOrder
 from feira.platform.domain.return_commands import (
     ApproveReturn,
@@ -97,6 +97,24 @@ async def test_no_unit_is_given_back_twice(stage: Stage) -> None:
     with pytest.raises(Rejected):
         await counter.ask(1)
     assert [line.quantity for line in (await counter.listed()).left] == [0, 3]
+
+
+async def test_what_was_cancelled_takes_nothing_from_what_was_shipped(stage: Stage) -> None:
+    counter = await open_counter(stage, shipped=False)
+    await stage.do(counter.seller, counter.order, Accept())
+    parcel = [LineQuantity(line=counter.lines[0], quantity=2)]
+    await stage.do(
+        counter.seller, counter.order, Ship(carrier="CTT", tracking_number="1", lines=parcel)
+    )
+    await stage.do(counter.seller, counter.order, Cancel(reason="the rest is gone"))
+    await stage.do(counter.buyer.principal, counter.order, Deliver())
+    assert [line.quantity for line in (await counter.listed()).left] == [2, 0]
+    asked = await counter.ask(2)
+    await came_back(counter, asked)
+    settled = await counter.do(counter.seller, asked.id, SettleReturn())
+    assert settled.refund_minor == 2_000
+    await stage.run_refunds(counter.order)
+    assert (await counter.view()).payment_status == "refunded"
 
 
 async def test_racing_requests_never_take_more_than_was_shipped(stage: Stage) -> None:
