@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
-
-from feira.sql.loader import Connection
 
 # Apart from each other, so that one number is one row.
 BUYERS_FROM: Final = 1_000_000_000
@@ -103,12 +102,12 @@ def cart_of(number: int) -> Cart:
     )
 
 
-async def make_goods(con: Connection, buyers: int) -> None:
+async def make_goods(con: asyncpg.Connection[asyncpg.Record], buyers: int) -> None:
     """Create everything but the carts' lines."""
     await con.execute(_MAKE.format(**_numbers(buyers)), timeout=600)
 
 
-async def fill_carts(con: Connection, buyers: int) -> None:
+async def fill_carts(con: asyncpg.Connection[asyncpg.Record], buyers: int) -> None:
     """Fill the carts again and let PostgreSQL tidy up, so that every run starts from the same."""
     await con.execute(_FILL.format(**_numbers(buyers)), timeout=600)
     for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
