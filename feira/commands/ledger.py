@@ -1,4 +1,7 @@
-"""`feira ledger check`: asks for every rule of the money. 0: all hold; 1: not all do, and where; 2: it could not ask."""
+"""`feira ledger check` asks for every rule of the money, `feira ledger reconcile` compares it with the provider.
+
+Exit codes: 0 all is well; 1 something is not, and what; 2 it could not ask.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 from feira.platform.domain.errors import FeiraError
 from feira.platform.runtime.config import Config
 from feira.services.ledger.checks import CheckView, examine, record
+from feira.services.ledger.reconciliation import Reconciliation, compare, import_movements
 from feira.sql.database import open_quiet_database
 
 _EXIT_FINDINGS = 1
@@ -16,24 +20,53 @@ _EXIT_FAILED = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("verb", choices=["check"], help="check: every invariant, now")
+    parser.add_argument(
+        "verb",
+        choices=["check", "reconcile"],
+        help="check: every rule of the money, now; reconcile: compare with the provider's list of movements",
+    )
 
 
 def run(config: Config, args: argparse.Namespace) -> int:
-    del args
+    verb: str = args.verb
     try:
+        if verb == "reconcile":
+            made = asyncio.run(_reconcile(config))
+            print("\n".join(_comparison(made)))
+            return _EXIT_FINDINGS if made.open_count else 0
         check = asyncio.run(_check(config))
+        print("\n".join(_table(check)))
+        return _EXIT_FINDINGS if check.findings else 0
     except (FeiraError, OSError) as error:
-        print(f"feira: ledger check failed: {error}", file=sys.stderr)
+        print(f"feira: ledger {verb} failed: {error}", file=sys.stderr)
         return _EXIT_FAILED
-    print("\n".join(_table(check)))
-    return _EXIT_FINDINGS if check.findings else 0
 
 
 async def _check(config: Config) -> CheckView:
     async with open_quiet_database(config.postgres_dsn) as database:
         findings = await examine(database)
         return await database.transact(lambda tx: record(tx, findings, cause="command"))
+
+
+async def _reconcile(config: Config) -> Reconciliation:
+    # The provider is asked: a process of all parts.
+    from feira.app import open_ground
+
+    async with open_ground(config) as ground:
+        imported = await import_movements(ground.market)
+        return await ground.market.database.transact(
+            lambda tx: compare(tx, ground.market.payments.name, imported_count=imported)
+        )
+
+
+def _comparison(made: Reconciliation) -> list[str]:
+    return [
+        f"{made.imported_count} movements imported from {made.provider}",
+        f"{made.new_count} new differences, {made.settled_count} settled",
+        f"{made.open_count} that nobody has explained"
+        if made.open_count
+        else "the ledger and the provider agree, or somebody knows why not",
+    ]
 
 
 def _table(check: CheckView) -> list[str]:

@@ -23,7 +23,7 @@ from feira.sql.database import Tx
 
 
 class LedgerHealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """`checked` are the invariants' names; `findings` the rows that break one, at most 100."""
+    """`checked` are the invariants' names; `findings` the rows that break one, at most 100 of each."""
 
     healthy: bool
     checked_at: datetime

@@ -16,4 +16,5 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public, sandbox GRANT SELECT, INSERT, UPDATE,
 
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM feira_app;
 REVOKE UPDATE, DELETE ON ledger_accounts, ledger_transactions, ledger_postings FROM feira_app;
+REVOKE UPDATE, DELETE ON provider_movements FROM feira_app;
 REVOKE DELETE ON ledger_balances FROM feira_app;

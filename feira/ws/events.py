@@ -12,7 +12,7 @@ from feira.platform.domain.job_events import (
     JobRequeued,
     JobsRequeued,
 )
-from feira.platform.domain.ledger_events import LedgerCheckFailed
+from feira.platform.domain.ledger_events import LedgerCheckFailed, LedgerDifferencesFound
 from feira.platform.domain.messaging_events import (
     BlockChanged,
     ConversationLeft,
@@ -112,6 +112,7 @@ AnyEvent = (
     | ReportDecided
     | RefundFailed
     | CommissionChanged
+    | LedgerDifferencesFound
     | LedgerCheckFailed
     | JobDied
     | JobRequeued

@@ -11,7 +11,11 @@ from tests.integration.cast import HOME, Cast
 from tests.integration.cast_checkout import checkout_bodies
 
 # What an endpoint cannot do without.
-QUERIES: Final = {"GET /v1/conversations/{conversation}/search": "?q=bom"}
+QUERIES: Final = {
+    "GET /v1/shops/{shop}/statement": "?currency=EUR&first_day=2026-01-01&last_day=2026-01-31",
+    "GET /v1/shops/{shop}/statement.csv": "?currency=EUR&first_day=2026-01-01&last_day=2026-01-31",
+    "GET /v1/conversations/{conversation}/search": "?q=bom",
+}
 
 
 def bodies(cast: Cast) -> dict[str, Any]:
@@ -127,6 +131,26 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "lines": [{"line": str(uuid4()), "quantity": 1, "condition": "used", "restock": True}],
         },
         "PUT /v1/admin/commission": {"basis_points": 1_000},
+        "POST /v1/operations/ledger/differences/{difference}/acknowledge": {
+            "reason": "The bank took it twice and gave it back."
+        },
+        "POST /v1/admin/commission/rules": {
+            "label": "A good neighbour.",
+            "shop_id": cast.ids["shop"],
+            "currency": "EUR",
+            "price_from_minor": 100,
+            "price_below_minor": 100_000,
+            "basis_points": 800,
+            "fixed_minor": 10,
+            "min_minor": 10,
+            "max_minor": 5_000,
+        },
+        "POST /v1/admin/commission/rules/{rule}/end": {"at": "2099-01-01T00:00:00Z"},
+        "POST /v1/admin/commission/preview": {
+            "currency": "EUR",
+            "lines": [{"product_id": cast.ids["product"], "unit_price_minor": 700, "quantity": 2}],
+            "at": "2099-01-01T00:00:00Z",
+        },
         "POST /v1/conversations": {"shop": cast.ids["shop"], "product": cast.ids["product"]},
         "POST /v1/conversations/{conversation}/messages": {
             "client_id": str(uuid4()),

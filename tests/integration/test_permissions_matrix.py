@@ -134,8 +134,15 @@ POST   /v1/webhooks/{provider}                         403 403 403 403 403 403 4
 GET    /v1/operations/provider-events                       401 403 403 403 403 403 403 403 ok  ok
 POST   /v1/operations/provider-events/{provider_event}/replay 401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/shops/{shop}/balance                        401 404 404 404 ok  ok  404 ok  ok  ok
+GET    /v1/shops/{shop}/statement?currency=EUR&first_day=2026-01-01&last_day=2026-01-31 401 404 404 404 ok  ok  404 ok  ok  ok
+GET    /v1/shops/{shop}/statement.csv?currency=EUR&first_day=2026-01-01&last_day=2026-01-31 401 404 404 404 ok  ok  404 ok  ok  ok
 GET    /v1/admin/commission                            401 403 403 403 403 403 403 403 ok  ok
 PUT    /v1/admin/commission                            401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/admin/commission/rules                      401 403 403 403 403 403 403 403 ok  ok
+POST   /v1/admin/commission/rules                      401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/admin/commission/rules/{rule}               401 403 403 403 403 403 403 403 ok  ok
+POST   /v1/admin/commission/rules/{rule}/end           401 403 403 403 403 403 403 403 ok  ok
+POST   /v1/admin/commission/preview                    401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/admin/ledger/health                         401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/shops/{shop}/payout-overview                401 404 404 404 ok  ok  404 ok  ok  ok
 PUT    /v1/shops/{shop}/payout-settings                401 404 404 404 ok  403 404 403 403 403
@@ -191,6 +198,10 @@ GET    /v1/operations/ledger/balances                  401 403 403 403 403 403 4
 POST   /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/operations/ledger/checks/{check}            401 403 403 403 403 403 403 403 ok  ok
+POST   /v1/operations/ledger/reconciliations           401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/operations/ledger/reconciliations           401 403 403 403 403 403 403 403 ok  ok
+GET    /v1/operations/ledger/differences               401 403 403 403 403 403 403 403 ok  ok
+POST   /v1/operations/ledger/differences/{difference}/acknowledge 401 403 403 403 403 403 403 403 ok  ok
 POST   /v1/conversations/{conversation}/support-request    401 404 ok  404 ok  ok  404 404 404 404
 POST   /v1/reports                                     401 404 ok  404 ok  ok  404 404 404 404
 GET    /v1/reports                                     401 ok  ok  ok  ok  ok  ok  ok  ok  ok

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feira.platform.domain.checkout import BasketLine, GroupPrice, PricingTerms, price_group
-from feira.platform.domain.ids import ProductId, PromotionId, ShopId, VariantId
+from feira.platform.domain.commission import CommissionRule, LineCommission, commission_by
+from feira.platform.domain.ids import CommissionRuleId, ProductId, PromotionId, ShopId, VariantId
 from feira.platform.domain.money import MINOR_DIGITS, format_money
 from feira.platform.domain.promotions import Promotion
 from feira.platform.domain.shipping import (
@@ -86,10 +87,13 @@ def terms(
         table = tables.get(parcel.shop_id)
         return None if table is None else table_rates(table, parcel)
 
+    rule = CommissionRule(id=CommissionRuleId(UUID(int=1)), basis_points=commission, valid_from=NOW)
     return PricingTerms(
         currency=currency,
         now=NOW,
-        commission_basis_points=commission,
+        commission=lambda _line, amount_minor: LineCommission(
+            rule, commission_by(rule, amount_minor)
+        ),
         destination=destination,
         promotions=promotions,
         chosen_methods={shop(number): method for number, method in (chosen or {}).items()},

@@ -18,8 +18,8 @@ from typing import Literal
 
 import msgspec
 
-from feira.platform.domain.commission import commission_on
-from feira.platform.domain.ids import ProductId, PromotionId, ShopId, VariantId
+from feira.platform.domain.commission import LineCommission
+from feira.platform.domain.ids import CommissionRuleId, ProductId, PromotionId, ShopId, VariantId
 from feira.platform.domain.promotions import (
     PromotedLine,
     Promotion,
@@ -55,13 +55,13 @@ class BasketLine(msgspec.Struct, frozen=True, kw_only=True):
 class PricingTerms(msgspec.Struct, frozen=True, kw_only=True):
     """All that prices depend on beside the basket.
 
-    `ships` gives the ways to send a parcel: None where the shop asks nothing for delivery and knows no methods, empty
+    `commission` says what the market takes of a line for which the shop gets an amount. `ships` gives the ways to send a parcel: None where the shop asks nothing for delivery and knows no methods, empty
     where none of its methods goes there. Without a destination nothing is asked and delivery and tax are open.
     """
 
     currency: str
     now: datetime
-    commission_basis_points: int
+    commission: Callable[[BasketLine, int], LineCommission]
     destination: Destination | None = None
     promotions: tuple[Promotion, ...] = ()
     chosen_methods: Mapping[ShopId, str] = {}
@@ -85,6 +85,7 @@ class LinePrice(msgspec.Struct, frozen=True, kw_only=True):
     discount_minor: int
     subsidy_minor: int
     tax: LineTax
+    commission_rule_id: CommissionRuleId | None
     commission_basis_points: int
     commission_minor: int
 
@@ -317,6 +318,7 @@ def _price_order(
     # What the shop gets for each line.
     bases = [line.total_minor - off for line, off in zip(own, by_shop, strict=True)]
     taxes = _taxes(shop_id, own, bases, sent.price_minor - shipping_by_shop, terms)
+    commissions = [terms.commission(line, base) for line, base in zip(own, bases, strict=True)]
     priced = tuple(
         LinePrice(
             variant_id=line.variant_id,
@@ -326,11 +328,12 @@ def _price_order(
             discount_minor=off + subsidy,
             subsidy_minor=subsidy,
             tax=tax,
-            commission_basis_points=terms.commission_basis_points,
-            commission_minor=commission_on(base, terms.commission_basis_points),
+            commission_rule_id=commission.rule.id,
+            commission_basis_points=commission.rule.basis_points,
+            commission_minor=commission.commission_minor,
         )
-        for line, off, subsidy, base, tax in zip(
-            own, by_shop, by_market, bases, taxes.lines, strict=True
+        for line, off, subsidy, commission, tax in zip(
+            own, by_shop, by_market, commissions, taxes.lines, strict=True
         )
     )
     items_minor = sum(line.total_minor for line in own)

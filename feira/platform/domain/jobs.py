@@ -253,6 +253,12 @@ class CheckLedger(Job, frozen=True, kw_only=True, tag="ledger.check"):
     check: UUID | None = None
 
 
+class MatchProviderMovements(Job, frozen=True, kw_only=True, tag="ledger.reconcile"):
+    """Compare the ledger with the provider's own list of movements."""
+
+    timeout_s: ClassVar[float] = 600.0
+
+
 class RollUpLedger(Job, frozen=True, kw_only=True, tag="ledger.roll_up"):
     """Add up what became final of the market's own accounts."""
 

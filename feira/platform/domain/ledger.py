@@ -108,13 +108,17 @@ Entry: TypeAlias = tuple[LedgerAccount, int]
 
 
 class LedgerTransaction(msgspec.Struct, frozen=True, kw_only=True):
-    """Balanced postings under the key of their effect. `reason` is for what a person decided."""
+    """Balanced postings under the key of their effect. `reason` is for what a person decided.
+
+    `provider_reference` is the provider's name of what moved money there: its list of movements and these books meet by it.
+    """
 
     idem_key: str
     kind: str
     order_id: OrderId | None
     postings: tuple[Posting, ...]
     reason: str = ""
+    provider_reference: str = ""
 
     @property
     def body_sha256(self) -> bytes:
@@ -131,6 +135,7 @@ def balanced(
     *,
     order_id: OrderId | None = None,
     reason: str = "",
+    provider_reference: str = "",
 ) -> LedgerTransaction:
     """Make a transaction of entries that sum to zero in each currency; it is empty where all are zero."""
     postings = tuple(
@@ -142,7 +147,12 @@ def balanced(
         sums[currency] = sums.get(currency, 0) + posting.amount_minor
     assert not any(sums.values()), f"{idem_key} does not balance: {sums}"
     return LedgerTransaction(
-        idem_key=idem_key, kind=kind, order_id=order_id, postings=postings, reason=reason
+        idem_key=idem_key,
+        kind=kind,
+        order_id=order_id,
+        postings=postings,
+        reason=reason,
+        provider_reference=provider_reference,
     )
 
 

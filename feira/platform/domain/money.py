@@ -56,6 +56,13 @@ def portion(whole_minor: int, part: int, total: int) -> int:
     return (2 * whole_minor * part + total) // (2 * total) if total else 0
 
 
+def portion_half_down(whole_minor: int, part: int, total: int) -> int:
+    """`portion` with half a unit rounded down: what is left of a part of which another portion was rounded up."""
+    assert whole_minor >= 0, "portions are of something"
+    assert 0 <= part <= total, "a part is within its total"
+    return -((total - 2 * whole_minor * part) // (2 * total)) if total else 0
+
+
 def allocate(amount_minor: int, weights: list[int]) -> list[int]:
     """Split an amount in proportion to `weights` so that the parts add up to it exactly.
 

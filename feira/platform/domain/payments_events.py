@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from feira.platform.domain.events import Event
-from feira.platform.domain.ids import OrderId, RefundId, UserId
+from feira.platform.domain.ids import CommissionRuleId, OrderId, RefundId, UserId
 
 
 class RefundFailed(Event, frozen=True, kw_only=True, tag="payment.refund_failed"):
@@ -17,7 +19,9 @@ class RefundFailed(Event, frozen=True, kw_only=True, tag="payment.refund_failed"
 
 
 class CommissionChanged(Event, frozen=True, kw_only=True, tag="payment.commission_changed"):
-    """On `ops`: orders placed from now on pay this share; placed ones keep theirs."""
+    """On `ops`: a rule was added or ended; orders that are placed keep what they froze."""
 
+    rule: CommissionRuleId
+    change: Literal["added", "ended"]
     basis_points: int
     changed_by: UserId

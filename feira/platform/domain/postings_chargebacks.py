@@ -36,6 +36,7 @@ class ChargebackShare(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
     part: Part
     excess_minor: int = 0
+    reference: str = ""
 
     @property
     def taken_minor(self) -> int:
@@ -51,6 +52,7 @@ def chargeback_share(
     amount_minor: int,
     before_minor: int,
     funds: ShopFunds,
+    reference: str = "",
 ) -> ChargebackShare:
     """Divide what the bank took. `before_minor`: what the order gave back or promised before, and was not refused."""
     within = min(amount_minor, sale.total_minor - before_minor)
@@ -59,6 +61,7 @@ def chargeback_share(
         gateway=gateway,
         part=_part(sale, within, before_minor, funds),
         excess_minor=amount_minor - within,
+        reference=reference,
     )
 
 
@@ -78,6 +81,7 @@ def chargeback_opened(sale: Sale, share: ChargebackShare, funds: ShopFunds) -> L
             (_account("dispute_hold", share, sale), -share.part.shop_minor),
         ],
         order_id=sale.order_id,
+        provider_reference=share.reference,
     )
 
 
@@ -105,6 +109,7 @@ def chargeback_won(
             ),
         ],
         order_id=sale.order_id,
+        provider_reference=share.reference,
     )
 
 
@@ -140,6 +145,7 @@ def chargeback_reinstated(
             (market_account("loss", sale.currency), -share.excess_minor),
         ],
         order_id=sale.order_id,
+        provider_reference=share.reference,
     )
 
 

@@ -37,8 +37,12 @@ def captured(
     currency: str,
     orders: Sequence[OrderShare],
     fee_minor: int,
+    reference: str = "",
 ) -> LedgerTransaction:
-    """The provider took the buyer's money: it is owed to the orders until they complete."""
+    """The provider took the buyer's money: it is owed to the orders until they complete.
+
+    `reference` is, here and elsewhere, the provider's name of what moved money there.
+    """
     total = sum(order.total_minor for order in orders)
     holds = [
         (order_account("hold", order.order_id, currency), -order.total_minor) for order in orders
@@ -52,6 +56,7 @@ def captured(
             (market_account("fees", currency), fee_minor),
             (psp(gateway, currency), -fee_minor),
         ],
+        provider_reference=reference,
     )
 
 

@@ -30,7 +30,13 @@ def payout_started(
 
 
 def transfer_made(
-    *, payout_id: PayoutId, gateway: str, shop_id: ShopId, currency: str, amount_minor: int
+    *,
+    payout_id: PayoutId,
+    gateway: str,
+    shop_id: ShopId,
+    currency: str,
+    amount_minor: int,
+    reference: str = "",
 ) -> LedgerTransaction:
     """The provider moved it from our account there to the shop's."""
     return balanced(
@@ -40,6 +46,7 @@ def transfer_made(
             (shop_account("connected", shop_id, currency), amount_minor),
             (psp(gateway, currency), -amount_minor),
         ],
+        provider_reference=reference,
     )
 
 
@@ -79,8 +86,12 @@ def payout_given_up(
     currency: str,
     amount_minor: int,
     transferred: bool,
+    reference: str = "",
 ) -> LedgerTransaction:
-    """No further attempt: the shop has it as before. `transferred`: the transfer was made, and is reversed by now."""
+    """No further attempt: the shop has it as before. `transferred`: the transfer was made, and is reversed by now.
+
+    `reference` is the transfer's.
+    """
     back = amount_minor if transferred else 0
     return balanced(
         f"payout_given_up:{payout_id}",
@@ -91,6 +102,7 @@ def payout_given_up(
             (shop_account("in_flight", shop_id, currency), amount_minor),
             (shop_account("available", shop_id, currency), -amount_minor),
         ],
+        provider_reference=reference,
     )
 
 
@@ -102,6 +114,7 @@ def transfer_recouped(
     currency: str,
     amount_minor: int,
     from_in_flight: bool,
+    reference: str = "",
 ) -> LedgerTransaction:
     """A transfer was reversed in part to settle what the shop owes.
 
@@ -118,4 +131,5 @@ def transfer_recouped(
             (shop_account("in_flight", shop_id, currency), moved),
             (shop_account("receivable", shop_id, currency), -amount_minor),
         ],
+        provider_reference=reference,
     )

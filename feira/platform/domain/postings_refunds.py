@@ -42,7 +42,13 @@ def refund_requested(
 
 
 def refund_succeeded(
-    *, refund_id: RefundId, order_id: OrderId, gateway: str, currency: str, amount_minor: int
+    *,
+    refund_id: RefundId,
+    order_id: OrderId,
+    gateway: str,
+    currency: str,
+    amount_minor: int,
+    reference: str = "",
 ) -> LedgerTransaction:
     """The provider gave the buyer the money."""
     return balanced(
@@ -53,6 +59,7 @@ def refund_succeeded(
             (psp(gateway, currency), -amount_minor),
         ],
         order_id=order_id,
+        provider_reference=reference,
     )
 
 

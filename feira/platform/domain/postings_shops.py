@@ -19,7 +19,9 @@ from feira.platform.domain.ledger import (
 from feira.platform.domain.shop_funds import ShopFunds, given_to_shop, taken_from_shop
 
 
-def fee_charged(*, effect: str, gateway: str, currency: str, fee_minor: int) -> LedgerTransaction:
+def fee_charged(
+    *, effect: str, gateway: str, currency: str, fee_minor: int, reference: str = ""
+) -> LedgerTransaction:
     """The provider took a fee of its own, as for a chargeback or a payout; negative: it gave one back.
 
     `effect` names what it is for, as "chargeback:{id}".
@@ -28,6 +30,7 @@ def fee_charged(*, effect: str, gateway: str, currency: str, fee_minor: int) -> 
         f"fee:{effect}",
         "fee_charged",
         [(market_account("fees", currency), fee_minor), (psp(gateway, currency), -fee_minor)],
+        provider_reference=reference,
     )
 
 

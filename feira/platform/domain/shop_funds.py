@@ -8,7 +8,7 @@ import msgspec
 
 from feira.platform.domain.ids import OrderId, ShopId
 from feira.platform.domain.ledger import Entry, shop_account
-from feira.platform.domain.money import portion
+from feira.platform.domain.money import portion, portion_half_down
 
 Stage = Literal[
     "held",  # not completed: the money is the order's
@@ -62,12 +62,17 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
     def part(self, *, before_minor: int, amount_minor: int) -> Part:
         """How `amount_minor` of the total divides, where `before_minor` of it was divided already.
 
-        Each is `c(before + amount) - c(before)` of its frozen whole, so that parts add up to the whole.
+        Each is `c(before + amount) - c(before)` of its frozen whole, so that parts add up to the whole. Commission
+        is rounded half-up and the shop's share half-down, so that neither ever shrinks as the part grows: nobody
+        gives back what they never had, whatever the three are. The subsidy is what makes them add up.
         """
+        before, after = before_minor, before_minor + amount_minor
+        commission = self._commission(after) - self._commission(before)
+        shop = self._shop(after) - self._shop(before)
         return Part(
             amount_minor=amount_minor,
-            commission_minor=self._between(self.commission_minor, before_minor, amount_minor),
-            subsidy_minor=self._between(self.subsidy_minor, before_minor, amount_minor),
+            commission_minor=commission,
+            subsidy_minor=shop + commission - amount_minor,
         )
 
     def left(self, refunded_minor: int) -> Part:
@@ -79,9 +84,12 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
             subsidy_minor=self.subsidy_minor - given_back.subsidy_minor,
         )
 
-    def _between(self, whole_minor: int, before_minor: int, amount_minor: int) -> int:
-        after = portion(whole_minor, before_minor + amount_minor, self.total_minor)
-        return after - portion(whole_minor, before_minor, self.total_minor)
+    def _commission(self, part_minor: int) -> int:
+        return portion(self.commission_minor, part_minor, self.total_minor)
+
+    def _shop(self, part_minor: int) -> int:
+        whole = self.total_minor + self.subsidy_minor - self.commission_minor
+        return portion_half_down(whole, part_minor, self.total_minor)
 
 
 def taken_from_shop(

@@ -151,6 +151,8 @@ def _given(items: Sequence[PricedItem]) -> OrderPrice:
             discount_minor=item.unit_price_minor * item.quantity,
             subsidy_minor=0,
             tax=UNTAXED,
+            # Nothing is sold, so that no rule was asked.
+            commission_rule_id=None,
             commission_basis_points=0,
             commission_minor=0,
         )
@@ -215,6 +217,7 @@ def _line_columns(
         [line.total_minor for _, line, _, _ in lines],
         [line.commission_basis_points for _, line, _, _ in lines],
         [line.commission_minor for _, line, _, _ in lines],
+        [line.commission_rule_id for _, line, _, _ in lines],
         [line.discount_minor for _, line, _, _ in lines],
         [line.subsidy_minor for _, line, _, _ in lines],
         [line.tax.name for _, line, _, _ in lines],

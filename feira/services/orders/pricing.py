@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from feira.platform.domain.checkout import BasketLine, GroupPrice, PricingTerms, price_group
+from feira.platform.domain.commission import LineCommission
 from feira.platform.domain.ids import CategoryId, ShopId, UserId
 from feira.platform.domain.promotions import REFUSALS, Promotion, Refusal
 from feira.platform.domain.shipping import (
@@ -20,7 +21,7 @@ from feira.platform.domain.shipping import (
 )
 from feira.platform.domain.taxes import Taxes, TaxMode, TaxRate, TaxRequest, table_taxes
 from feira.services.orders.outside import Said
-from feira.services.payments.commission import platform_basis_points
+from feira.services.payments.commission import Sold, open_book
 from feira.services.products.catalogue import SellableVariant
 from feira.sql.loader import Connection, fetch_all, load_queries
 
@@ -104,10 +105,11 @@ async def price_basket(
     rates = await _tax_rates(con, wishes.destination, modes)
     by_category = bool(modes) or any(promotion.categories for promotion in promotions)
     basket = await _basket(con, items, by_category=by_category)
+    currency = items[0].variant.currency
     terms = PricingTerms(
-        currency=items[0].variant.currency,
+        currency=currency,
         now=now,
-        commission_basis_points=await platform_basis_points(con),
+        commission=await _commission(con, basket, currency, now),
         destination=wishes.destination,
         promotions=tuple(promotions),
         chosen_methods=wishes.methods,
@@ -129,15 +131,33 @@ async def price_agreed(
     modes: dict[ShopId, TaxMode] = {
         shop.shop_id: "inclusive" for shop in shops if shop.tax_mode is not None
     }
+    basket = await _basket(con, [item], by_category=bool(modes))
+    currency = item.variant.currency
     terms = PricingTerms(
-        currency=item.variant.currency,
+        currency=currency,
         now=now,
-        commission_basis_points=await platform_basis_points(con),
+        commission=await _commission(con, basket, currency, now),
         destination=to,
         tax_modes=modes,
         taxes=_TaxTable(await _tax_rates(con, to, modes)),
     )
-    return price_group(await _basket(con, [item], by_category=bool(modes)), terms)
+    return price_group(basket, terms)
+
+
+async def _commission(
+    con: Connection, basket: Sequence[BasketLine], currency: str, now: datetime
+) -> Callable[[BasketLine, int], LineCommission]:
+    """The market's rules of this moment for a basket."""
+
+    def sold(line: BasketLine) -> Sold:
+        return Sold(
+            product_id=line.product_id,
+            shop_id=line.shop_id,
+            unit_price_minor=line.unit_price_minor,
+        )
+
+    book = await open_book(con, [sold(line) for line in basket], currency, now)
+    return lambda line, amount_minor: book.of(sold(line), amount_minor)
 
 
 class _TaxTable:

@@ -54,6 +54,7 @@ async def post(tx: Tx, transaction: LedgerTransaction) -> bool:
         transaction.kind,
         transaction.order_id,
         transaction.reason,
+        transaction.provider_reference,
         [ids[posting.account] for posting in transaction.postings],
         [posting.account.currency for posting in transaction.postings],
         [posting.amount_minor for posting in transaction.postings],

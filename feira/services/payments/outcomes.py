@@ -123,7 +123,7 @@ async def apply_refund(tx: Tx, refund_id: RefundId, answer: ProviderRefund) -> N
             pass
         case "succeeded":
             await tx.con.execute(SQL["finish_refund"], refund.id, "succeeded")
-            await post_refund_succeeded(tx, refund)
+            await post_refund_succeeded(tx, refund, answer.reference)
             sums = await sum_refunds(tx, refund.payment_id, refund.order_id)
             await order_service.mark_refunded(tx, refund.order_id, sums.succeeded_of_order_minor)
             shown = await show_refund(tx.con, refund.order_id, refund.id)

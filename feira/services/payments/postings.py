@@ -34,6 +34,7 @@ async def post_captured(tx: Tx, payment: LockedPayment) -> bool:
             currency=payment.currency,
             orders=orders,
             fee_minor=payment.fee_minor,
+            reference=payment.gateway_reference or "",
         ),
     )
 
@@ -78,8 +79,8 @@ async def post_refund_requested(tx: Tx, refund: RefundRow) -> bool:
     )
 
 
-async def post_refund_succeeded(tx: Tx, refund: RefundRow) -> bool:
-    """Record that the buyer has it."""
+async def post_refund_succeeded(tx: Tx, refund: RefundRow, reference: str) -> bool:
+    """Record that the buyer has it. `reference` is what the provider calls the refund."""
     return await ledger.post(
         tx,
         postings_refunds.refund_succeeded(
@@ -88,6 +89,7 @@ async def post_refund_succeeded(tx: Tx, refund: RefundRow) -> bool:
             gateway=refund.gateway,
             currency=refund.currency,
             amount_minor=refund.amount_minor,
+            reference=reference,
         ),
     )
 

@@ -20,12 +20,12 @@ WHERE a.tracked
     AND b.balance_minor IS DISTINCT FROM coalesce(p.sum_minor, 0) * CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END;
 
 -- name: invariant_closed_orders_hold_nothing
--- A completed, cancelled or expired order keeps nobody's money.
+-- An order that is over keeps nobody's money.
 SELECT o.id::text AS subject, format('%s order holds %s %s', o.status, b.balance_minor, a.currency) AS detail
 FROM orders o
 JOIN ledger_accounts a ON a.kind = 'hold' AND a.owner = o.id::text
 JOIN ledger_balances b ON b.account_id = a.id
-WHERE o.status IN ('completed', 'cancelled', 'expired') AND b.balance_minor <> 0
+WHERE o.status IN ('completed', 'refunded', 'split', 'cancelled', 'expired') AND b.balance_minor <> 0
     -- Once the provider refused a refund, its hold waits for an operator.
     AND NOT EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.state = 'failed');
 
@@ -130,10 +130,33 @@ WHERE a.kind = 'refund_payable' AND b.balance_minor <> coalesce(r.open_minor, 0)
 SELECT o.id::text AS subject, 'completed without a release in the books' AS detail
 FROM orders o
 LEFT JOIN ledger_transactions t ON t.idem_key = 'complete:' || o.id
-WHERE o.status = 'completed' AND t.id IS NULL
+WHERE o.status IN ('completed', 'split') AND t.id IS NULL
     AND o.total_minor > (
         SELECT coalesce(sum(r.amount_minor), 0) FROM refunds r WHERE r.order_id = o.id AND r.state <> 'failed'
     );
+
+-- name: invariant_tracked_accounts_are_not_overdrawn
+-- No order, shop or chargeback ever gave more than it had, by the postings themselves.
+SELECT concat_ws(':', a.kind, a.owner, a.currency) AS subject, format('postings sum to %s', sum(p.amount_minor)) AS detail
+FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
+WHERE a.tracked
+GROUP BY a.id HAVING sum(p.amount_minor) * CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END < 0;
+
+-- name: invariant_ledger_rows_belong_together
+-- A posting moves something, in its account's currency, for a transaction; a balance is a tracked account's; a name is one account's.
+SELECT p.transaction_id::text AS subject,
+    format('position %s: %s %s of account %s', p.position, p.amount_minor, p.currency, coalesce(concat_ws(':', a.kind, a.owner, a.currency), 'none')) AS detail
+FROM ledger_postings p
+LEFT JOIN ledger_accounts a ON a.id = p.account_id
+LEFT JOIN ledger_transactions t ON t.id = p.transaction_id
+WHERE t.id IS NULL OR p.amount_minor = 0 OR a.currency IS DISTINCT FROM p.currency
+UNION ALL
+SELECT b.account_id::text, format('balance %s of no tracked account', b.balance_minor)
+FROM ledger_balances b LEFT JOIN ledger_accounts a ON a.id = b.account_id AND a.tracked
+WHERE a.id IS NULL
+UNION ALL
+SELECT concat_ws(':', kind, owner, currency), format('%s accounts of this name', count(*))
+FROM ledger_accounts GROUP BY kind, owner, currency HAVING count(*) > 1;
 
 -- name: invariant_rollups_equal_postings
 -- What is rolled up of an account is the sum of its postings below the mark; tracked accounts have a balance instead.
@@ -188,7 +211,7 @@ CROSS JOIN LATERAL (
     JOIN ledger_accounts a ON a.id = p.account_id AND a.kind = 'commission'
     WHERE t.order_id = o.id
 ) kept
-WHERE o.status = 'completed' AND o.total_minor > 0
+WHERE o.status IN ('completed', 'split') AND o.total_minor > 0
     AND kept.minor <> o.commission_minor - div(2 * o.commission_minor::numeric * back.minor + o.total_minor, 2 * o.total_minor::numeric)
     -- What a chargeback or the market itself gave back has no refund row, or none that touches the commission.
     AND NOT EXISTS (
@@ -222,3 +245,10 @@ CROSS JOIN LATERAL (
     SELECT max(t.at) AS at FROM ledger_postings p JOIN ledger_transactions t ON t.id = p.transaction_id WHERE p.account_id = a.id
 ) last
 WHERE last.at < now() - allowed.within;
+
+-- name: invariant_differences_with_providers_are_explained
+-- Where a provider's list of movements and the ledger disagree, they agree again within three days, or somebody knows why.
+SELECT provider || ':' || source AS subject,
+    format('the provider moved %s %s, the ledger %s, since %s', provider_minor, currency, ledger_minor, found_at) AS detail
+FROM reconciliation_differences
+WHERE settled_at IS NULL AND acknowledged_at IS NULL AND found_at < now() - interval '3 days';

@@ -25,12 +25,12 @@ SELECT id, kind, owner, currency FROM created;
 -- name: post_transaction
 -- Claim the effect's key, move tracked balances in id order where they stay at or above zero, and write the postings.
 WITH claimed AS (
-    INSERT INTO ledger_transactions (idem_key, body_sha256, kind, order_id, reason)
-    VALUES ($1::text, $2::bytea, $3::text, $4::uuid, $5::text)
+    INSERT INTO ledger_transactions (idem_key, body_sha256, kind, order_id, reason, provider_reference)
+    VALUES ($1::text, $2::bytea, $3::text, $4::uuid, $5::text, $6::text)
     ON CONFLICT (idem_key) DO NOTHING
     RETURNING id
 ), moves AS (
-    SELECT account_id, delta FROM unnest($9::bigint[], $10::bigint[]) AS m (account_id, delta)
+    SELECT account_id, delta FROM unnest($10::bigint[], $11::bigint[]) AS m (account_id, delta)
 ), locked AS MATERIALIZED (
     -- UPDATE alone locks in no particular order.
     SELECT balance.account_id, moves.delta
@@ -47,7 +47,7 @@ WITH claimed AS (
     INSERT INTO ledger_postings (transaction_id, position, account_id, currency, amount_minor)
     SELECT claimed.id, p.position, p.account_id, p.currency, p.amount_minor
     FROM claimed
-    CROSS JOIN unnest($6::bigint[], $7::text[], $8::bigint[]) WITH ORDINALITY AS p (account_id, currency, amount_minor, position)
+    CROSS JOIN unnest($7::bigint[], $8::text[], $9::bigint[]) WITH ORDINALITY AS p (account_id, currency, amount_minor, position)
 )
 SELECT (SELECT id FROM claimed) AS transaction_id, (SELECT count(*) FROM moved) AS moved;
 

@@ -34,21 +34,22 @@ placed AS (
 frozen AS (
     INSERT INTO order_lines (
         order_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
-        commission_basis_points, commission_minor, discount_minor, subsidy_minor, tax_name, tax_basis_points, tax_minor,
-        position
+        commission_basis_points, commission_minor, commission_rule_id, discount_minor, subsidy_minor, tax_name,
+        tax_basis_points, tax_minor, position
     )
     SELECT
         placed.id, line.variant_id, line.product_id, line.title, line.sku, line.options, line.quantity,
         line.unit_price_minor, line.total_minor, line.commission_basis_points, line.commission_minor,
-        line.discount_minor, line.subsidy_minor, line.tax_name, line.tax_basis_points, line.tax_minor, line.position
+        line.commission_rule_id, line.discount_minor, line.subsidy_minor, line.tax_name, line.tax_basis_points,
+        line.tax_minor, line.position
     FROM unnest(
         $20::uuid[], $21::uuid[], $22::uuid[], $23::text[], $24::text[], $25::jsonb[], $26::int[], $27::bigint[],
-        $28::bigint[], $29::int[], $30::bigint[], $31::bigint[], $32::bigint[], $33::text[], $34::int[], $35::bigint[],
-        $36::int[]
+        $28::bigint[], $29::int[], $30::bigint[], $31::uuid[], $32::bigint[], $33::bigint[], $34::text[], $35::int[],
+        $36::bigint[], $37::int[]
     ) AS line (
         shop_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
-        commission_basis_points, commission_minor, discount_minor, subsidy_minor, tax_name, tax_basis_points, tax_minor,
-        position
+        commission_basis_points, commission_minor, commission_rule_id, discount_minor, subsidy_minor, tax_name,
+        tax_basis_points, tax_minor, position
     )
     INNER JOIN placed ON placed.shop_id = line.shop_id
 ),

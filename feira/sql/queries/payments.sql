@@ -123,13 +123,3 @@ UPDATE refunds SET gateway_reference = $2::text WHERE id = $1::uuid AND gateway_
 -- name: finish_refund
 -- The refund came to its end. Its payment is locked.
 UPDATE refunds SET state = $2::text::refund_state, finished_at = now() WHERE id = $1::uuid;
-
--- name: read_commission_rule
--- The platform's rule that is valid now.
-SELECT basis_points, valid_from FROM commission_rules
-WHERE scope = 'platform' AND valid_from <= now()
-ORDER BY valid_from DESC, id DESC LIMIT 1;
-
--- name: insert_commission_rule
--- A rule that is valid from now on.
-INSERT INTO commission_rules (scope, basis_points) VALUES ('platform', $1::int);

@@ -11,6 +11,7 @@ from uuid import uuid4
 import aiohttp
 
 from feira.jobs.attempts import Attempts
+from feira.jobs.ledger import HANDLERS as LEDGER_HANDLERS
 from feira.jobs.payments import HANDLERS
 from feira.platform.domain.ids import OrderId, PaymentId, RefundId
 from feira.platform.domain.order_commands import Accept, Complete, Deliver, Ship
@@ -149,7 +150,7 @@ class Floor:
 
     async def run_jobs(self) -> None:
         """Carry out every payment job that is due. Other kinds have no handler here, and end."""
-        attempts = Attempts(self.market, HANDLERS)
+        attempts = Attempts(self.market, {**HANDLERS, **LEDGER_HANDLERS})
         while True:
             async with self.market.database.connection() as con, con.transaction():
                 due = await queue_due(con, limit=50, lease_s=60)
