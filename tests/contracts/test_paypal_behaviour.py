@@ -194,6 +194,9 @@ async def test_news_that_paypal_did_not_send_is_refused(stage: PayPalStage, scen
         await verify(SIGNED, body.replace(b"COMPLETED", b"DECLINED_"))
     with pytest.raises(InvalidInput):
         await verify(SIGNED, b"[]")
+    stage.provider.tell("BILLING.PLAN.CREATED", {"id": 7, "batch_header": []})
+    odd = await verify(SIGNED, msgspec.json.encode(stage.provider.events[0]))
+    assert (odd.kind, odd.subject) == (None, "")
     stage.company.misbehave = ["502"]
     with pytest.raises(Unavailable):
         await verify(SIGNED, body)

@@ -99,8 +99,8 @@ async def test_both_endpoints_secrets_fit(gateway: StripeGateway) -> None:
         ("account.updated", {"object": "account", "id": "acct_1"}, ("account", "acct_1")),
         ("transfer.reversed", {"object": "transfer", "id": "tr_1"}, ("transfer", "tr_1")),
         ("checkout.session.expired", {"object": "checkout.session", "id": "cs_1"}, ("intent", "cs_1")),
-        ("balance.available", {"object": "balance"}, (None, "")),
-        ("customer.created", {"object": "customer", "id": "cus_1"}, (None, "cus_1")),
+        ("balance.available", {"object": "balance", "id": None, "account": {}}, (None, "")),
+        ("customer.created", {"object": "customer", "id": "cus_1"}, (None, "")),
     ],
 )  # fmt: skip
 async def test_news_names_what_to_look_at(

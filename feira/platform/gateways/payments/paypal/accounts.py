@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from feira.platform.gateways.payments.lacking import not_supported
 from feira.platform.gateways.payments.objects import Account, OnboardingLink
 from feira.platform.gateways.payments.paypal import wire
-from feira.platform.gateways.payments.paypal.part import PayPalPart, not_supported
+from feira.platform.gateways.payments.paypal.part import PayPalPart
 from feira.platform.gateways.payments.refusal import GatewayRefused
 
 _PREFIX: Final = "feira-"
@@ -123,5 +124,5 @@ class PayPalAccounts(PayPalPart):
 
     def _integrations(self) -> str:
         if not self.settings.partner_id:
-            raise not_supported("tells of sellers only with paypal_partner_id set")
+            raise not_supported("PayPal tells of sellers only with paypal_partner_id set")
         return f"/v1/customer/partners/{self.settings.partner_id}/merchant-integrations"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from feira.platform.gateways.payments.objects import Dispute, DisputeState, Evidence
+from feira.platform.gateways.payments.objects import Dispute, DisputeState
 from feira.platform.gateways.payments.paypal import amounts, wire
 from feira.platform.gateways.payments.paypal.intents import PayPalIntents
-from feira.platform.gateways.payments.paypal.part import not_supported
 
 
 class PayPalDisputes(PayPalIntents):
@@ -28,15 +27,6 @@ class PayPalDisputes(PayPalIntents):
             reason=dispute.reason.lower(),
             evidence_due_at=dispute.seller_response_due_date,
         )
-
-    async def submit_evidence(
-        self,
-        reference: str,  # noqa: ARG002
-        evidence: Evidence,  # noqa: ARG002
-        *,
-        idempotency_key: str,  # noqa: ARG002
-    ) -> Dispute:
-        raise not_supported("takes evidence in its Resolution Centre")
 
 
 def _state(dispute: wire.Dispute) -> DisputeState:

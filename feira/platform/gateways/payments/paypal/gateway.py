@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from feira.platform.gateways.payments.lacking import (
+    WithoutEvidence,
+    WithoutMovements,
+    WithoutPayouts,
+)
 from feira.platform.gateways.payments.objects import Capabilities
 from feira.platform.gateways.payments.paypal.amounts import payout_steps
 from feira.platform.gateways.payments.paypal.disputes import PayPalDisputes
@@ -15,7 +20,15 @@ from feira.platform.gateways.payments.paypal.transfers import PayPalTransfers
 _DAY_S: Final = 24 * 3600
 
 
-class PayPalGateway(PayPalRefunds, PayPalTransfers, PayPalDisputes, PayPalNews):
+class PayPalGateway(
+    PayPalRefunds,
+    PayPalTransfers,
+    PayPalDisputes,
+    PayPalNews,
+    WithoutPayouts,
+    WithoutEvidence,
+    WithoutMovements,
+):
     """See the port; one try a call, 20 s at the most."""
 
     name = NAME

@@ -11,13 +11,12 @@ import msgspec
 
 from feira.platform.domain.errors import InvalidInput, NotAllowed
 from feira.platform.gateways.payments.objects import (
-    BalanceTransaction,
     Page,
     ProviderEvent,
     SubjectKind,
 )
 from feira.platform.gateways.payments.paypal import wire
-from feira.platform.gateways.payments.paypal.part import NAME, PayPalPart, not_supported
+from feira.platform.gateways.payments.paypal.part import NAME, PayPalPart
 
 _PAGE_SIZE: Final = "100"
 _KINDS: Final[tuple[tuple[str, SubjectKind], ...]] = (
@@ -61,15 +60,6 @@ class PayPalNews(PayPalPart):
             next_page=following if following and listed.events else None,
         )
 
-    async def list_balance_transactions(
-        self,
-        *,
-        since: datetime,  # noqa: ARG002
-        page: str | None = None,  # noqa: ARG002
-        account: str = "",  # noqa: ARG002
-    ) -> Page[BalanceTransaction]:
-        raise not_supported("gives movements as reports, hours later; compare those")
-
     async def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
         """PayPal itself says whether it is its own.
 
@@ -92,7 +82,10 @@ class PayPalNews(PayPalPart):
         )
         if verdict.verification_status != "SUCCESS":
             raise _bad_signature()
-        return _event(event)
+        try:
+            return _event(event)
+        except msgspec.DecodeError as error:
+            raise InvalidInput("webhook.malformed", f"{error}.") from error
 
 
 def _bad_signature() -> NotAllowed:
@@ -123,7 +116,9 @@ def _kind(event_type: str) -> SubjectKind | None:
 
 
 def _subject(event: wire.Event, kind: SubjectKind | None) -> str:
-    about = event.resource
+    if kind is None:
+        return ""
+    about = msgspec.json.decode(event.resource, type=wire.EventResource)
     match kind:
         case "intent":
             return about.supplementary_data.related_ids.order_id or about.id

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from feira.platform.gateways.payments.paypal.connection import PayPalConnection, PayPalSettings
-from feira.platform.gateways.payments.refusal import GatewayRefused
 
 NAME: Final = "paypal"
 
@@ -17,7 +16,3 @@ class PayPalPart:
         self.settings = settings
         self.paypal = PayPalConnection(settings)
         self.orders: dict[str, str] = {}
-
-
-def not_supported(what: str) -> GatewayRefused:
-    return GatewayRefused("not_supported", f"PayPal {what}.", provider_code="")

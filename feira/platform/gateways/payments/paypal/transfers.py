@@ -10,8 +10,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
+from feira.platform.gateways.payments.lacking import not_supported
 from feira.platform.gateways.payments.objects import (
-    Payout,
     Transfer,
     TransferReversal,
     TransferState,
@@ -19,7 +19,6 @@ from feira.platform.gateways.payments.objects import (
 from feira.platform.gateways.payments.paypal import amounts, wire
 from feira.platform.gateways.payments.paypal.accounts import PayPalAccounts
 from feira.platform.gateways.payments.paypal.errors import port_error, refusal_of
-from feira.platform.gateways.payments.paypal.part import not_supported
 from feira.platform.gateways.payments.refusal import GatewayRefused
 
 _STATES: Final[dict[str, TransferState]] = {
@@ -97,7 +96,7 @@ class PayPalTransfers(PayPalAccounts):
 
     async def list_transfers(self, group: str, *, since: datetime) -> list[Transfer]:  # noqa: ARG002
         """PayPal has no list of batches; the key is what finds one again, for `key_lifetime_s`."""
-        raise not_supported("lists no payouts")
+        raise not_supported("PayPal lists no payouts")
 
     async def reverse_transfer(
         self,
@@ -107,26 +106,9 @@ class PayPalTransfers(PayPalAccounts):
         client_reference: str,  # noqa: ARG002
         idempotency_key: str,  # noqa: ARG002
     ) -> TransferReversal:
-        raise not_supported("takes nothing back from sellers")
+        raise not_supported("PayPal takes nothing back from sellers")
 
     async def list_reversals(self, transfer_reference: str) -> list[TransferReversal]:  # noqa: ARG002
-        return []
-
-    async def payout(
-        self,
-        *,
-        account: str,  # noqa: ARG002
-        amount_minor: int,  # noqa: ARG002
-        currency: str,  # noqa: ARG002
-        client_reference: str,  # noqa: ARG002
-        idempotency_key: str,  # noqa: ARG002
-    ) -> Payout:
-        raise not_supported("has paid the seller already: a transfer ends there")
-
-    async def fetch_payout(self, reference: str, *, account: str) -> Payout:  # noqa: ARG002
-        raise not_supported("has no payouts beyond transfers")
-
-    async def list_payouts(self, account: str, *, since: datetime) -> list[Payout]:  # noqa: ARG002
         return []
 
     async def _batch(self, reference: str) -> wire.Batch:

@@ -192,7 +192,8 @@ class EventResource(_Object, frozen=True, kw_only=True):
 class Event(_Object, frozen=True, kw_only=True):
     id: str
     event_type: str
-    resource: EventResource = EventResource()
+    # Read further only where the event is of a kind that counts: others have any shape.
+    resource: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class Events(_Object, frozen=True, kw_only=True):

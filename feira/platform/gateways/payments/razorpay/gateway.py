@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from feira.platform.gateways.payments.lacking import (
+    WithoutEvidence,
+    WithoutMovements,
+    WithoutPayouts,
+)
 from feira.platform.gateways.payments.objects import Capabilities
 from feira.platform.gateways.payments.razorpay.news import RazorpayNews
 from feira.platform.gateways.payments.razorpay.part import NAME, payout_steps
@@ -9,7 +14,14 @@ from feira.platform.gateways.payments.razorpay.refunds import RazorpayRefunds
 from feira.platform.gateways.payments.razorpay.transfers import RazorpayTransfers
 
 
-class RazorpayGateway(RazorpayRefunds, RazorpayTransfers, RazorpayNews):
+class RazorpayGateway(
+    RazorpayRefunds,
+    RazorpayTransfers,
+    RazorpayNews,
+    WithoutPayouts,
+    WithoutEvidence,
+    WithoutMovements,
+):
     """See the port; one try a call, 20 s at the most."""
 
     name = NAME

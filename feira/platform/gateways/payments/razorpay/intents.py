@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from feira.platform.gateways.payments.lacking import not_supported
 from feira.platform.gateways.payments.objects import CaptureMethod, Intent, IntentState
 from feira.platform.gateways.payments.razorpay import wire
 from feira.platform.gateways.payments.razorpay.part import (
     RazorpayPart,
-    not_supported,
     require_same,
     require_step,
 )
@@ -41,7 +41,7 @@ class RazorpayIntents(RazorpayPart):
         group: str = "",  # noqa: ARG002 - transfers carry theirs
     ) -> Intent:
         if capture == "manual":
-            raise not_supported("captures payments of its pages at once")
+            raise not_supported("Razorpay captures payments of its pages at once")
         async with self.one_at_a_time(idempotency_key):
             link = await self._find(idempotency_key) or await self.razorpay.post(
                 "/v1/payment_links",
@@ -82,7 +82,7 @@ class RazorpayIntents(RazorpayPart):
                 "unexpected_state", "nothing is authorised.", provider_code="not_authorized"
             )
         if amount_minor not in {None, payment.amount}:
-            raise not_supported("captures a payment as a whole")
+            raise not_supported("Razorpay captures a payment as a whole")
         return _intent(link, await self._capture(payment))
 
     async def cancel_intent(

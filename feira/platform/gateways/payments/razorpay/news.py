@@ -12,17 +12,15 @@ import msgspec
 
 from feira.platform.domain.errors import InvalidInput, NotAllowed
 from feira.platform.gateways.payments.objects import (
-    BalanceTransaction,
     Dispute,
     DisputeState,
-    Evidence,
     Page,
     ProviderEvent,
     SubjectKind,
 )
 from feira.platform.gateways.payments.razorpay import wire
 from feira.platform.gateways.payments.razorpay.intents import RazorpayIntents
-from feira.platform.gateways.payments.razorpay.part import NAME, not_supported
+from feira.platform.gateways.payments.razorpay.part import NAME
 
 SIGNATURE_HEADER: Final = "X-Razorpay-Signature"
 
@@ -64,15 +62,6 @@ class RazorpayNews(RazorpayIntents):
             evidence_due_at=datetime.fromtimestamp(due, UTC) if due is not None else None,
         )
 
-    async def submit_evidence(
-        self,
-        reference: str,  # noqa: ARG002
-        evidence: Evidence,  # noqa: ARG002
-        *,
-        idempotency_key: str,  # noqa: ARG002
-    ) -> Dispute:
-        raise not_supported("takes evidence as documents, in its dashboard")
-
     async def list_events(
         self,
         *,
@@ -81,15 +70,6 @@ class RazorpayNews(RazorpayIntents):
         account: str = "",  # noqa: ARG002
     ) -> Page[ProviderEvent]:
         return Page(items=())
-
-    async def list_balance_transactions(
-        self,
-        *,
-        since: datetime,  # noqa: ARG002
-        page: str | None = None,  # noqa: ARG002
-        account: str = "",  # noqa: ARG002
-    ) -> Page[BalanceTransaction]:
-        raise not_supported("gives movements as settlement reports, a day later; compare those")
 
     async def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
         """The signature has no time and covers no event id: the body's hash is the id, so a replay is known."""
@@ -102,9 +82,9 @@ class RazorpayNews(RazorpayIntents):
             )
         try:
             event = msgspec.json.decode(body, type=wire.Event)
+            kind, subject = _subject(event)
         except msgspec.DecodeError as error:
             raise InvalidInput("webhook.malformed", f"{error}.") from error
-        kind, subject = _subject(event)
         return ProviderEvent(
             provider=NAME,
             account="",
@@ -118,8 +98,8 @@ class RazorpayNews(RazorpayIntents):
 def _subject(event: wire.Event) -> tuple[SubjectKind | None, str]:
     for start, kind, name in _KINDS:
         if event.event.startswith(start):
-            about = event.payload.get(name)
-            if kind == "account":
-                return kind, about.entity.id if about is not None else event.account_id
-            return (kind, about.entity.id) if about is not None else (None, "")
+            if name in event.payload:
+                about = msgspec.json.decode(event.payload[name], type=wire.Wrapped)
+                return kind, about.entity.id
+            return (kind, event.account_id) if kind == "account" else (None, "")
     return None, ""

@@ -83,7 +83,3 @@ def require_same(made_minor: int, asked_minor: int) -> None:
         raise GatewayRefused(
             "idempotency_key_reused", "this key moved another amount.", provider_code=""
         )
-
-
-def not_supported(what: str) -> GatewayRefused:
-    return GatewayRefused("not_supported", f"Razorpay {what}.", provider_code="")

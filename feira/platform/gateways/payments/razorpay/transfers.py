@@ -10,10 +10,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from feira.platform.gateways.payments.lacking import not_supported
 from feira.platform.gateways.payments.objects import (
     Account,
     OnboardingLink,
-    Payout,
     Transfer,
     TransferReversal,
     TransferState,
@@ -21,7 +21,6 @@ from feira.platform.gateways.payments.objects import (
 from feira.platform.gateways.payments.razorpay import wire
 from feira.platform.gateways.payments.razorpay.intents import RazorpayIntents, notes_of
 from feira.platform.gateways.payments.razorpay.part import (
-    not_supported,
     require_same,
     require_step,
 )
@@ -50,7 +49,7 @@ class RazorpayTransfers(RazorpayIntents):
         idempotency_key: str,  # noqa: ARG002
     ) -> Account:
         raise not_supported(
-            "wants papers for a linked account: make it in its dashboard, then `feira shop-account`"
+            "Razorpay wants papers for a linked account: make it in its dashboard, then `feira shop-account`"
         )
 
     async def fetch_account(self, reference: str) -> Account:
@@ -72,7 +71,7 @@ class RazorpayTransfers(RazorpayIntents):
         return_url: str,  # noqa: ARG002
         refresh_url: str,  # noqa: ARG002
     ) -> OnboardingLink:
-        raise not_supported("has no page on which a seller completes a linked account")
+        raise not_supported("Razorpay has no page on which a seller completes a linked account")
 
     async def transfer(
         self,
@@ -136,23 +135,6 @@ class RazorpayTransfers(RazorpayIntents):
 
     async def list_reversals(self, transfer_reference: str) -> list[TransferReversal]:
         return [_reversal(one) for one in await self._reversals(transfer_reference)]
-
-    async def payout(
-        self,
-        *,
-        account: str,  # noqa: ARG002
-        amount_minor: int,  # noqa: ARG002
-        currency: str,  # noqa: ARG002
-        client_reference: str,  # noqa: ARG002
-        idempotency_key: str,  # noqa: ARG002
-    ) -> Payout:
-        raise not_supported("settles linked accounts to their banks by itself")
-
-    async def fetch_payout(self, reference: str, *, account: str) -> Payout:  # noqa: ARG002
-        raise not_supported("has no payouts beyond transfers")
-
-    async def list_payouts(self, account: str, *, since: datetime) -> list[Payout]:  # noqa: ARG002
-        return []
 
     async def _made(self, key: str, payment_id: str) -> wire.Transfer | None:
         """The transfer that this key made before, out of a payment or out of the balance."""

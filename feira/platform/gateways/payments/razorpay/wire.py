@@ -122,7 +122,7 @@ class Event(_Object, frozen=True, kw_only=True):
     """`payload` has what it is about under its kind, beside what that belongs to."""
 
     event: str
-    payload: dict[str, Wrapped] = {}
+    payload: dict[str, msgspec.Raw] = {}
     account_id: str = ""
 
 

@@ -167,7 +167,9 @@ def _kind_of_news(event_type: str) -> SubjectKind | None:
 
 
 def _subject(event: wire.Event, kind: SubjectKind | None, account: str) -> str:
-    about = event.data.object
+    if kind is None:
+        return ""
+    about = msgspec.json.decode(event.data.object, type=wire.EventObject)
     if kind == "account" and about.object != "account":
         return about.account or account
     if kind == "intent" and about.object == "charge":

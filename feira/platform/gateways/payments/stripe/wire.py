@@ -188,7 +188,9 @@ class EventObject(_Object, frozen=True, kw_only=True):
 
 
 class EventData(_Object, frozen=True, kw_only=True):
-    object: EventObject
+    """Read further only where the event is of a kind that counts: others have any shape."""
+
+    object: msgspec.Raw
 
 
 class Event(_Object, frozen=True, kw_only=True):
