@@ -147,6 +147,7 @@ async def _insert(tx: Tx, gateway: str, payment: _Found, dispute: Dispute) -> Ch
                 gateway=gateway,
                 currency=row.currency,
                 fee_minor=dispute.fee_minor,
+                reference=dispute.reference,
             ),
         )
     return row
@@ -161,6 +162,7 @@ async def _insert_share(tx: Tx, row: ChargebackRow, sold: _Sold, amount_minor: i
         amount_minor=amount_minor,
         before_minor=sold.before_minor,
         funds=await shop_funds(tx, order),
+        reference=row.gateway_reference,
     )
     await tx.con.execute(
         SQL["insert_share"],

@@ -63,6 +63,7 @@ class ShareRow(msgspec.Struct, frozen=True, kw_only=True):
                 subsidy_minor=self.subsidy_minor,
             ),
             excess_minor=self.excess_minor,
+            reference=row.gateway_reference,
         )
 
 

@@ -93,6 +93,7 @@ async def apply_transfer(tx: Tx, payout_id: PayoutId, transfer: Transfer) -> Non
                     shop_id=row.shop_id,
                     currency=row.currency,
                     amount_minor=row.amount_minor,
+                    reference=transfer.reference,
                 ),
             )
             await store_payout(tx, replace(row, state="transferred", asked_at=None))
@@ -274,6 +275,7 @@ async def _release(tx: Tx, row: PayoutRow, *, transferred: bool) -> None:
             currency=row.currency,
             amount_minor=row.amount_minor,
             transferred=transferred,
+            reference=row.transfer_reference or "",
         ),
     )
 
