@@ -14,7 +14,7 @@ install = { UV=$$(command -v uv || echo $(BIN)/uv); $$UV pip install --quiet --p
   || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-live soak lock clean
+.PHONY: help run test check format bench bench-live bench-money soak lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -40,6 +40,9 @@ bench: $(VENV)/dev.stamp  ## Measure, and write the numbers
 
 bench-live: $(VENV)/dev.stamp  ## Measure real time against peers (ARGS="rooms --peers feira,ws --seconds 2 --write")
 	$(BIN)/python -m bench.live $(ARGS)
+
+bench-money: $(VENV)/dev.stamp  ## Measure jobs and money against peers (ARGS="jobs --quick")
+	$(BIN)/python -m bench.money $(ARGS)
 
 conformance: $(VENV)/dev.stamp  ## Check the sockets against RFC 6455, and write docs/conformance.md
 	$(BIN)/python -m tests.integration.conformance --write

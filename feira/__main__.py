@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "check every connection and say what is wrong",
     "market-day": "play a busy market and check that nothing was lost or doubled",
     "actors": "show the busiest actors of running servers, live",
+    "jobs": "show the job queue live; list, requeue, cancel, pause and resume",
     "ledger": "check every rule of the money",
     "shop-account": "tie a shop to an account that was made at the payment provider by hand",
     "config": "print every setting, its meaning and where its value comes from",

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from feira.actors.node import Node
 from feira.actors.presence_store import open_presence_client
-from feira.http.health import Readiness, store_probes
+from feira.http.health import Readiness, health_routes, store_probes
 from feira.http.runner import build_runner
 from feira.http.server import build_http_app
 from feira.jobs.worker import run_worker
@@ -26,6 +26,7 @@ from feira.platform.runtime.announcer import Announcer
 from feira.platform.runtime.bus import Bus
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.doorbell import Doorbell, jobs_doorbell
+from feira.platform.runtime.ending import end_tasks
 from feira.platform.runtime.installation import installation_name
 from feira.platform.runtime.tokens import AccessTokens
 from feira.services.market import Market
@@ -225,6 +226,33 @@ async def open_node(
 
 
 async def work(config: Config, stop: asyncio.Event) -> None:
-    """Carry out jobs until `stop` is set."""
-    async with open_ground(config) as ground:
-        await run_worker(ground.market, ground.doorbell, stop)
+    """Carry out jobs until `stop` is set; the worker's own port says how it is until it has drained."""
+    async with open_ground(config) as ground, serve_health(config) as (readiness, _):
+        draining = asyncio.create_task(_drain_when(stop, readiness), name="worker.draining")
+        try:
+            await run_worker(ground.market, ground.doorbell, stop)
+        finally:
+            await end_tasks([draining])
+
+
+@asynccontextmanager
+async def serve_health(config: Config) -> AsyncGenerator[tuple[Readiness, int]]:
+    """Serve /livez, /readyz, /version and /metrics of a process that serves nothing else; give its port."""
+    readiness = Readiness(store_probes(config))
+    app = web.Application()
+    app.add_routes(health_routes(config, readiness))
+    runner = build_runner(app, shutdown_timeout_s=1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, config.host, config.worker_port)
+        await site.start()
+        port = int(runner.addresses[0][1])
+        log.info("worker_port_opened", host=config.host, port=port)
+        yield readiness, port
+    finally:
+        await runner.cleanup()
+
+
+async def _drain_when(stop: asyncio.Event, readiness: Readiness) -> None:
+    await stop.wait()
+    readiness.drain()

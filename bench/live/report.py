@@ -57,7 +57,9 @@ def spread(values: Sequence[float]) -> str:
     return f"{middle} ({number(min(values))} - {number(max(values))})"
 
 
-def render(comparison: Comparison, command: str, versions: Sequence[str]) -> str:
+def render(
+    comparison: Comparison, command: str, versions: Sequence[str], *, part: str = "live"
+) -> str:
     """Return the comparison as Markdown."""
     remarks = [
         *comparison.remarks,
@@ -65,7 +67,7 @@ def render(comparison: Comparison, command: str, versions: Sequence[str]) -> str
         *circumstances(command),
     ]
     parts = [
-        f"## live: {comparison.name}",
+        f"## {part}: {comparison.name}",
         comparison.what,
         markdown_table(comparison.rows),
         "\n".join(f"- {remark}" for remark in remarks),

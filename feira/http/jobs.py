@@ -8,7 +8,7 @@ from feira.http.call import Call
 from feira.http.endpoint import Endpoint, endpoint
 from feira.platform.domain.ids import JobId
 from feira.services.operations import jobs
-from feira.services.operations.jobs import (
+from feira.services.operations.job_views import (
     JobDetail,
     JobFilter,
     JobKinds,

@@ -44,6 +44,8 @@ from feira.sql.jobs import (
 # A lease outlasts its attempt's timeout by what settling it may take.
 LEASE_MARGIN_S: Final = 15.0
 ERROR_CHARS_MAX: Final = 500
+# A message is consumed with its first try: whoever gives up leaves the job to its lease.
+CLAIM_AGAIN_AFTER_S: Final = (0.2, 1.0, 3.0)
 
 log = structlog.get_logger(__name__)
 
@@ -74,19 +76,7 @@ class Attempts:
     async def perform(self, job_id: JobId, attempt: int) -> None:
         """Perform the attempt if it can be claimed. Raises nothing but `CancelledError`."""
         failpoint("jobs.claiming")
-        try:
-            async with self._market.database.connection() as con:
-                claimed = await claim_attempt(
-                    con,
-                    job_id,
-                    attempt,
-                    leases_s=self._leases_s,
-                    lease_else_s=self._lease_else_s,
-                    worker=self._market.config.node_name,
-                )
-        except (Unavailable, Conflict) as error:
-            log.warning("job_not_claimed", job=str(job_id), attempt=attempt, error=error.code)
-            return
+        claimed = await self._claim(job_id, attempt)
         if claimed is None:
             log.debug("job_not_ours", job=str(job_id), attempt=attempt)
             return
@@ -101,6 +91,26 @@ class Attempts:
             # Its place is free: the next of its kind need not wait for a look.
             self._doorbell.ring()
         metrics.ATTEMPTS.labels(claimed.kind, outcome).inc()
+
+    async def _claim(self, job_id: JobId, attempt: int) -> ClaimedJob | None:
+        """Claim the attempt; while Postgres is away or busy, some times within what its lease leaves."""
+        for wait_s in (*CLAIM_AGAIN_AFTER_S, None):
+            try:
+                async with self._market.database.connection() as con:
+                    return await claim_attempt(
+                        con,
+                        job_id,
+                        attempt,
+                        leases_s=self._leases_s,
+                        lease_else_s=self._lease_else_s,
+                        worker=self._market.config.node_name,
+                    )
+            except (Unavailable, Conflict) as error:
+                log.warning("job_not_claimed", job=str(job_id), attempt=attempt, error=error.code)
+                if wait_s is None:
+                    return None
+                await asyncio.sleep(wait_s)
+        raise AssertionError("unreachable: the last try returns")
 
     async def _perform_claimed(self, claimed: ClaimedJob) -> str:
         known = self._kinds.get(claimed.kind)

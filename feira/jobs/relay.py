@@ -21,8 +21,9 @@ from feira.services.market import Market
 from feira.sql.jobs import QueuedAttempt, declare_limits, next_run_in_s, queue_due, unqueue
 
 BATCH_MAX: Final = 100
-# Beyond, rows wait where their order is kept and a lost Redis costs nothing.
-QUEUE_DEPTH_MAX: Final = 100
+# Beyond, rows wait where their order is kept and a lost Redis costs nothing. Counted in Postgres: what killed workers leave
+# in Redis takes no room.
+QUEUED_MAX: Final = 200
 QUEUED_LEASE_S: Final = 15.0
 FULL_PAUSE_S: Final = 0.1
 
@@ -64,13 +65,14 @@ class Relay:
             Unavailable: Postgres is away; what was taken comes back when its lease ends.
         """
         # Asked first: rows that cannot be handed over need not be touched.
-        room = QUEUE_DEPTH_MAX - int(await queue.zcard(queue.default_queue_name))
-        if room <= 0:
-            return 0
-        limit = min(BATCH_MAX, room)
+        await queue.ping()
         async with self._market.database.connection() as con:
             attempts = await queue_due(
-                con, limit=limit, lease_s=self._queued_lease_s, patience_s=self._patience_s
+                con,
+                limit=BATCH_MAX,
+                lease_s=self._queued_lease_s,
+                queued_max=QUEUED_MAX,
+                patience_s=self._patience_s,
             )
         if attempts:
             failpoint("relay.queued")

@@ -1,15 +1,15 @@
 """What happens by the clock: each slot of a schedule adds its job once, however many workers tick.
 
-A slot is a whole multiple of the interval since 1970, by the database's clock. Taking it and adding its job
-are one transaction. A sweeping schedule only needs its latest slot, and none while its last job still waits
-or runs; a schedule that catches up gets every slot since its last one.
+Slots are `domain.schedules`': intervals, or times on the clocks of a place. The time is the database's. Taking a
+slot and adding its job are one transaction. Of missed slots a schedule gets the latest, and none while its last
+job still waits or runs, which sweeps for it too; or each of them, in order, some at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -33,10 +33,20 @@ from feira.platform.domain.jobs import (
     SweepAttachments,
     SweepProviderEvents,
 )
+from feira.platform.domain.schedules import (
+    Daily,
+    Interval,
+    Missed,
+    Monthly,
+    Slots,
+    Weekly,
+    due_slots,
+    next_slot,
+)
 from feira.platform.runtime.failpoints import failpoint
 from feira.services.market import Market
 from feira.sql.database import Tx
-from feira.sql.jobs import LastFire, fire_slot, is_unfinished, read_schedules
+from feira.sql.jobs import fire_slot, is_unfinished, read_schedules
 
 # Slots caught up in one tick of one schedule; the next tick goes on.
 CATCH_UP_MAX: Final = 100
@@ -47,12 +57,23 @@ log = structlog.get_logger(__name__)
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """`job` makes the job of a slot."""
+    """`job` makes the job of a slot; slots come every so many seconds, or `on` days at a time of a place.
+
+    `missed` says what becomes of slots when no worker ran.
+    """
 
     name: str
-    every_s: int
     job: Callable[[datetime], Job]
-    catches_up: bool = False
+    every_s: int | None = None
+    on: Daily | Weekly | Monthly | None = None
+    missed: Missed = "latest"
+
+    def __post_init__(self) -> None:
+        assert (self.every_s is None) != (self.on is None), "one of the two says when"
+
+    @property
+    def slots(self) -> Slots:
+        return self.on or Interval(seconds=self.every_s or 0)
 
 
 SCHEDULES: Final = (
@@ -99,11 +120,16 @@ class Ticker:
         waits_s: list[float] = []
         for schedule in self._schedules:
             fire = fires[schedule.name]
-            for slot in due_slots(schedule, fire):
+            for slot in due_slots(
+                schedule.slots,
+                fired=fire.last_slot,
+                now=fire.now,
+                missed=schedule.missed,
+                most=CATCH_UP_MAX,
+            ):
                 if not await self._fire(schedule, slot, fire.last_slot):
                     break
-            next_slot = slot_of(schedule, fire.now) + timedelta(seconds=schedule.every_s)
-            waits_s.append((next_slot - fire.now).total_seconds())
+            waits_s.append((next_slot(schedule.slots, fire.now) - fire.now).total_seconds())
         return min(TICK_MAX_S, max(TICK_MIN_S, min(waits_s)))
 
     async def _fire(self, schedule: Schedule, slot: datetime, last_slot: datetime | None) -> bool:
@@ -112,8 +138,8 @@ class Ticker:
         async def take(tx: Tx) -> bool:
             # A sweep that is still to come, or under way, sweeps for this slot too. The slot is left, so that
             # the next tick asks again.
-            last = None if schedule.catches_up or last_slot is None else _dedup(schedule, last_slot)
-            if last is not None and await is_unfinished(tx.con, last):
+            last = _dedup(schedule, last_slot) if last_slot is not None else None
+            if schedule.missed == "latest" and last and await is_unfinished(tx.con, last):
                 return False
             if await fire_slot(tx.con, schedule.name, slot):
                 tx.enqueue(schedule.job(slot), dedup=_dedup(schedule, slot))
@@ -126,28 +152,8 @@ class Ticker:
             failpoint("schedule.fired", schedule.name)
             FIRED.labels(schedule.name).inc()
             log.debug("schedule_fired", schedule=schedule.name, slot=slot.isoformat())
-        # Somebody else took it, and goes on to the following ones; with catching up, so may this one.
-        return fired or schedule.catches_up
-
-
-def slot_of(schedule: Schedule, at: datetime) -> datetime:
-    """The slot that `at` lies in."""
-    seconds = int(at.timestamp()) // schedule.every_s * schedule.every_s
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def due_slots(schedule: Schedule, fire: LastFire) -> list[datetime]:
-    """The slots to fire now, in order: all missed ones where the schedule catches up, else the latest."""
-    current = slot_of(schedule, fire.now)
-    if fire.last_slot is None:
-        return [current]
-    if fire.last_slot >= current:
-        return []
-    if not schedule.catches_up:
-        return [current]
-    step = timedelta(seconds=schedule.every_s)
-    missed = min(int((current - fire.last_slot) / step), CATCH_UP_MAX)
-    return [fire.last_slot + step * number for number in range(1, missed + 1)]
+        # Somebody else took it, and goes on to the following ones; where each is fired, so may this one.
+        return fired or schedule.missed == "each"
 
 
 def _dedup(schedule: Schedule, slot: datetime) -> str:

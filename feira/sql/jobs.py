@@ -97,11 +97,13 @@ async def queue_due(
     *,
     limit: int,
     lease_s: float,
+    queued_max: int = 2**31 - 1,
     patience_s: Mapping[str, float] = EVERYBODY_ALIKE,
     patience_else_s: float = PATIENCE_S["normal"],
 ) -> list[QueuedAttempt]:
-    """Turn up to `limit` due jobs into queued attempts, by rank. Any number of relays may do so at once.
+    """Turn up to `limit` due jobs into queued attempts, by rank, while less than `queued_max` are queued.
 
+    Any number of relays may do so at once.
     In a transaction of its own: limited kinds stay locked until it ends, so that no two relays count at once.
     """
     async with con.transaction():
@@ -117,6 +119,7 @@ async def queue_due(
             list(patience_s.values()),
             patience_else_s,
             [row["kind"] for row in locked],
+            queued_max,
         )
     return sorted(attempts, key=lambda attempt: attempt.rank_at)
 

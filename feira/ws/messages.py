@@ -29,7 +29,7 @@ from feira.platform.domain.order_state import OrderStatus
 from feira.platform.domain.refunds import RefundState
 from feira.platform.domain.returns import ReturnStatus
 from feira.services.messaging.conversations import MemberView
-from feira.services.operations.jobs import JobKind
+from feira.services.operations.job_views import JobKind
 from feira.services.orders.live import OrderCount
 from feira.services.products.live import LiveVariant
 from feira.ws.events import AnyEvent

@@ -29,6 +29,8 @@ class BadNetwork:
         """So many answers never arrive although their requests did: the connection is cut instead."""
         self.bytes_until_cut: int | None = None
         """After so many more bytes from the server the connection that carried them is cut, be it mid-frame."""
+        self.commits_to_lose = 0
+        """So many COMMITs reach PostgreSQL whose answers never arrive: their connection is cut instead."""
         self.answers_lost = 0
         self.connections_made = 0
         self.port = 0
@@ -96,9 +98,12 @@ class BadNetwork:
         arrivals = asyncio.create_task(self._arrive(under_way, writer))
         try:
             while data := await reader.read(READ_BYTES_MAX):
-                if answers and self._swallows(data):
+                if answers and self._swallows(data, link):
                     link.abort()
                     return
+                if not answers and self.commits_to_lose > 0 and b"COMMIT;" in data:
+                    self.commits_to_lose -= 1
+                    link.loses_answer = True
                 await under_way.put((loop.time() + self.latency_s, data))
             # An orderly end arrives behind what was said before it.
             await under_way.put((loop.time() + self.latency_s, b""))
@@ -123,9 +128,11 @@ class BadNetwork:
             writer.write(data)
             await writer.drain()
 
-    def _swallows(self, data: bytes) -> bool:
+    def _swallows(self, data: bytes, link: _Link) -> bool:
         if self.answers_to_lose > 0:
             self.answers_to_lose -= 1
+            link.loses_answer = True
+        if link.loses_answer:
             self.answers_lost += 1
             return True
         if self.bytes_until_cut is not None:
@@ -141,6 +148,7 @@ class _Link:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     tasks: tuple[asyncio.Task[None], ...] = field(default=())
+    loses_answer: bool = False
 
     def abort(self) -> None:
         for end in (self.client, self.server):

@@ -20,6 +20,9 @@ from bench.live.peers.compiled import Floor
 from bench.live.peers.feira import Feira
 from bench.live.peers.python import Naive
 from bench.live.report import draw
+from bench.live.report import render as render_comparison
+from bench.money import bench as money
+from bench.money import scenario_jobs
 from bench.pgbench_script import Recording, Statement, write_script
 from bench.report import Figure, render, write_section
 from bench.stage import free_port, open_stage
@@ -73,6 +76,15 @@ async def test_the_service_and_pgbench_make_the_same_checkouts(bench_config: Con
     assert service.median > 0
     assert pgbench.median > 0
     assert ratio.median == pytest.approx(service.median / pgbench.median)
+
+
+async def test_jobs_are_measured_from_adding_to_the_row(
+    bench_config: Config, tmp_path: Path
+) -> None:
+    bench = money.Bench(stores=bench_config, kit=Kit(tmp_path), is_quick=True, with_peers=False)
+    comparison = await scenario_jobs.measure(bench)
+    assert [row[0] for row in comparison.rows] == ["queue", "feira", "feira, relay alone"]
+    assert render_comparison(comparison, "python -m bench.money", bench.versions, part="money")
 
 
 async def test_servers_relay_the_same_messages_for_the_same_client(

@@ -14,6 +14,7 @@ import asyncpg
 
 from feira.jobs.attempts import Attempts
 from feira.jobs.handlers import HANDLERS
+from feira.jobs.relay import QUEUED_LEASE_S
 from feira.jobs.run import Handler, Handlers, JobRun
 from feira.jobs.worker import run_worker
 from feira.platform.domain.ids import JobId
@@ -111,7 +112,9 @@ class Room:
         return [row["attempt"] for row in rows]
 
     @asynccontextmanager
-    async def worker(self) -> AsyncGenerator[asyncio.Event]:
+    async def worker(
+        self, *, queued_lease_s: float = QUEUED_LEASE_S
+    ) -> AsyncGenerator[asyncio.Event]:
         stop = asyncio.Event()
         task = asyncio.create_task(
             run_worker(
@@ -121,6 +124,7 @@ class Room:
                 handlers=self.handlers,
                 schedules=(),
                 sweep_every_s=0.1,
+                queued_lease_s=queued_lease_s,
             )
         )
         try:

@@ -2,21 +2,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
 from feira.jobs.housekeeping import handle_purge
 from feira.jobs.run import JobRun
-from feira.jobs.schedule import CATCH_UP_MAX, SCHEDULES, Schedule, Ticker, due_slots
+from feira.jobs.schedule import CATCH_UP_MAX, SCHEDULES, Schedule, Ticker
 from feira.platform.domain.ids import JobId
 from feira.platform.domain.jobs import Purge
+from feira.platform.domain.schedules import Daily, Missed
 from feira.platform.runtime.config import Config
-from feira.sql.jobs import LastFire
 from tests.integration.jobs_room import Mark, Room, holds, open_room, until
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -25,17 +24,12 @@ async def room(config: Config, fresh_database_dsn: str) -> AsyncIterator[Room]:
         yield room
 
 
-def every(seconds: int, *, catches_up: bool = False) -> Schedule:
-    return Schedule(
-        name="test.every",
-        every_s=seconds,
-        job=lambda slot: Mark(name=str(int(slot.timestamp()))),
-        catches_up=catches_up,
-    )
+def every(seconds: int, *, missed: Missed = "latest") -> Schedule:
+    return Schedule(name="test.every", every_s=seconds, job=mark_of, missed=missed)
 
 
-def fire(last: datetime | None, now: datetime) -> LastFire:
-    return LastFire(name="test.every", last_slot=last, now=now)
+def mark_of(slot: datetime) -> Mark:
+    return Mark(name=str(int(slot.timestamp())))
 
 
 async def test_many_tickers_fire_a_slot_once(room: Room) -> None:
@@ -49,7 +43,7 @@ async def test_many_tickers_fire_a_slot_once(room: Room) -> None:
 
 
 async def test_missed_slots_are_caught_up_once_by_many_tickers(room: Room) -> None:
-    hourly = every(3600, catches_up=True)
+    hourly = every(3600, missed="each")
     await Ticker(room.market, [hourly]).tick()
     await room.execute("UPDATE schedule_fires SET slot = slot - interval '5 hours'")
     before = await room.value("SELECT count(*) FROM jobs")
@@ -93,32 +87,29 @@ async def _many_marks(room: Room) -> bool:
     return await room.value("SELECT count(*) FROM marks") >= 2
 
 
-def test_a_new_schedule_fires_the_slot_it_is_in() -> None:
-    assert due_slots(every(60), fire(None, NOON + timedelta(seconds=59))) == [NOON]
+async def test_a_schedule_on_the_clocks_of_a_place_fires_its_missed_days(room: Room) -> None:
+    at_nine = Daily(at=time(9), zone="America/Sao_Paulo")
+    daily = Schedule(name="test.daily", on=at_nine, job=mark_of, missed="each")
+    await Ticker(room.market, [daily]).tick()
+    await room.execute("UPDATE schedule_fires SET slot = slot - interval '3 days'")
+    await asyncio.gather(*(Ticker(room.market, [daily]).tick() for _ in range(3)))
+    slots = await room.value("SELECT array_agg(slot ORDER BY slot) FROM schedule_fires")
+    clocks = ZoneInfo("America/Sao_Paulo")
+    shown = [slot.astimezone(clocks) for slot in slots]
+    assert {at.time() for at in shown} == {time(9)}
+    assert len({at.date() for at in shown}) == len(slots) == 4
+    assert await room.value("SELECT count(*) FROM jobs") in {3, 4}
 
 
-def test_a_slot_that_fired_is_not_due() -> None:
-    assert due_slots(every(60), fire(NOON, NOON + timedelta(seconds=59))) == []
-
-
-def test_a_clock_that_went_back_fires_nothing() -> None:
-    assert due_slots(every(60), fire(NOON, NOON - timedelta(hours=1))) == []
-
-
-def test_a_sweeping_schedule_skips_what_it_missed() -> None:
-    assert due_slots(every(60), fire(NOON, NOON + timedelta(hours=1))) == [
-        NOON + timedelta(hours=1)
-    ]
-
-
-def test_a_schedule_that_catches_up_goes_through_every_slot_in_order_some_at_a_time() -> None:
-    minutely = every(60, catches_up=True)
-    assert due_slots(minutely, fire(NOON, NOON + timedelta(minutes=3, seconds=5))) == [
-        NOON + timedelta(minutes=number) for number in (1, 2, 3)
-    ]
-    long_gone = due_slots(minutely, fire(NOON, NOON + timedelta(days=30)))
-    assert len(long_gone) == CATCH_UP_MAX
-    assert long_gone[-1] == NOON + timedelta(minutes=CATCH_UP_MAX)
+async def test_long_gone_slots_are_caught_up_some_at_a_time(room: Room) -> None:
+    minutely = every(60, missed="each")
+    await Ticker(room.market, [minutely]).tick()
+    await room.execute("UPDATE schedule_fires SET slot = slot - interval '150 minutes'")
+    await Ticker(room.market, [minutely]).tick()
+    assert await room.value("SELECT count(*) FROM schedule_fires") == 1 + CATCH_UP_MAX
+    await Ticker(room.market, [minutely]).tick()
+    # A minute may turn meanwhile.
+    assert await room.value("SELECT count(*) FROM schedule_fires") in {151, 152}
 
 
 def test_schedules_have_names_of_their_own() -> None:

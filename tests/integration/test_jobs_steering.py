@@ -12,7 +12,7 @@ import pytest
 
 from feira.jobs.attempts import Attempts
 from feira.jobs.queue import close_queue, enqueue, open_queue
-from feira.jobs.relay import Relay
+from feira.jobs.relay import QUEUED_MAX, Relay
 from feira.jobs.run import JobRun
 from feira.jobs.sweeper import Sweeper
 from feira.platform.domain.errors import Conflict
@@ -21,7 +21,8 @@ from feira.platform.domain.jobs import PATIENCE_S, Job, Priority
 from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import OPS
 from feira.platform.runtime.config import Config
-from feira.services.operations.jobs import PauseKind, cancel, pause_kind, resume_kind, show_job
+from feira.services.operations.job_views import PauseKind
+from feira.services.operations.jobs import cancel, pause_kind, resume_kind, show_job
 from feira.sql.database import Tx
 from feira.sql.jobs import queue_due
 from feira.sql.topics import read_events
@@ -111,6 +112,21 @@ async def test_the_queue_keeps_the_order_in_which_jobs_were_taken(room: Room) ->
         "test.mark",
         "test.idle",
     ]
+    await queue.delete(queue.default_queue_name)
+    await close_queue(queue)
+
+
+async def test_messages_that_killed_workers_left_in_redis_take_no_room(room: Room) -> None:
+    queue = open_queue(room.market.config)
+    left = {f"left-{number}": 1.0 for number in range(2 * QUEUED_MAX)}
+    await queue.zadd(queue.default_queue_name, left)
+    for number in range(QUEUED_MAX + 50):
+        await room.add(Mark(name="m"), dedup=f"m{number}")
+    relay = Relay(room.market, room.doorbell)
+    taken = 0
+    while more := await relay.relay_once(queue):
+        taken += more
+    assert taken == QUEUED_MAX
     await queue.delete(queue.default_queue_name)
     await close_queue(queue)
 

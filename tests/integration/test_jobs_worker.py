@@ -17,6 +17,7 @@ from feira.platform.domain.topics import OPS
 from feira.platform.runtime.config import Config
 from feira.platform.runtime.doorbell import jobs_doorbell
 from feira.sql.database import Tx
+from feira.sql.jobs import claim_attempt
 from feira.sql.topics import read_events
 from tests.integration.jobs_room import Mark, Nobody, Room, Stall, holds, now, open_room, until
 
@@ -27,11 +28,24 @@ async def room(config: Config, fresh_database_dsn: str) -> AsyncIterator[Room]:
         yield room
 
 
+async def test_a_claim_does_not_wait_for_the_disk_and_all_else_does(room: Room) -> None:
+    attempt = await room.queue_one(Mark(name="fast"), dedup="fast")
+    kept = "SELECT current_setting('synchronous_commit')"
+    async with room.market.database.connection() as con:
+        await con.execute("SET synchronous_commit = on")
+        claimed = await claim_attempt(
+            con, attempt.id, 1, leases_s={}, lease_else_s=9, worker="test"
+        )
+        assert claimed is not None
+        assert await con.fetchval(kept) == "on"
+
+
 async def test_a_committed_job_is_done_once_by_many_workers(room: Room) -> None:
     async with room.worker(), room.worker(), room.worker():
         jobs = [await room.add(Mark(name=f"m{n}"), dedup=f"m{n}") for n in range(30)]
         await until(
-            lambda: holds(room.value("SELECT count(*) FROM jobs WHERE state = 'done'"), len(jobs))
+            lambda: holds(room.value("SELECT count(*) FROM jobs WHERE state = 'done'"), len(jobs)),
+            deadline_s=40,
         )
     assert await room.value("SELECT count(*) FROM marks") == 30
     assert await room.value("SELECT count(DISTINCT name) FROM marks") == 30

@@ -182,6 +182,14 @@ class Config(PaymentSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     job_relay_poll_s: Annotated[
         float, Meta(gt=0, le=3600, description="Seconds between looks for committed jobs.")
     ] = 1.0
+    worker_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port of a worker's /livez, /readyz and /metrics; 0 takes a free one.",
+        ),
+    ] = 0
     drain_s: Annotated[
         float, Meta(ge=0, le=600, description="Seconds a stopping server lets requests finish.")
     ] = 10.0

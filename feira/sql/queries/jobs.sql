@@ -15,7 +15,7 @@ ORDER BY kind FOR UPDATE SKIP LOCKED;
 -- name: queue_due
 -- Relay: take due jobs, each as a new attempt that must be claimed before its lease ends. First whoever has waited longest
 -- beyond its kind's patience: the impatient go first, and the patient are overtaken for no longer than their patience.
--- Of a limited kind only if it is locked, and only as many as its limit leaves.
+-- Of a limited kind only if it is locked, and only as many as its limit leaves; of all only until so many are queued.
 WITH RECURSIVE waiting AS (
     (SELECT kind FROM jobs WHERE state = 'ready' ORDER BY kind LIMIT 1)
     UNION ALL
@@ -41,7 +41,8 @@ WITH RECURSIVE waiting AS (
         WHERE state = 'ready' AND kind = open.kind AND run_at <= now()
         ORDER BY run_at LIMIT least(open.room, $1::int)
     ) AS candidate
-    ORDER BY rank_at LIMIT $1::int
+    ORDER BY rank_at
+    LIMIT greatest(least($1::int, $7::int - (SELECT count(*)::int FROM jobs WHERE state = 'queued')), 0)
 ), due AS (
     SELECT jobs.id, candidates.rank_at FROM jobs JOIN candidates USING (id)
     WHERE state = 'ready'
@@ -72,13 +73,15 @@ FROM waiting LEFT JOIN job_kinds AS steered USING (kind)
 WHERE steered.paused_at IS NULL;
 
 -- name: claim_attempt
--- Worker: claim a queued attempt for as long as its kind may take; no row, nothing to do.
+-- Worker: claim a queued attempt for as long as its kind may take; no row, nothing to do. It does not wait for the disk:
+-- a claim that a crash of PostgreSQL forgets cannot commit either, and its lease ends.
 UPDATE jobs
 SET state = 'running', started_at = now(), worker = $6::text,
     lease_until = now() + make_interval(
         secs => coalesce(($4::float8[])[array_position($3::text[], kind)], $5::float8)
     )
 WHERE id = $1::uuid AND attempt = $2::int AND state = 'queued'
+    AND set_config('synchronous_commit', 'off', true) = 'off'
 RETURNING id, attempt, kind, args, attempts_max, run_at,
     extract(epoch FROM now() - run_at)::float8 AS waited_s;
 
