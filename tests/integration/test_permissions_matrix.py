@@ -98,6 +98,10 @@ GET    /v1/order-groups/{group}                        401 404 ok  404 404 404 4
 GET    /v1/orders                                      401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/shops/{shop}/orders                         401 404 404 404 ok  ok  404 ok  ok  ok
 GET    /v1/orders/{order}                              401 404 ok  404 ok  ok  404 ok  ok  ok
+GET    /v1/orders.csv                                  401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/shops/{shop}/orders.csv                     401 404 404 404 ok  ok  404 ok  ok  ok
+GET    /v1/orders/{order}/invoice.pdf                  401 404 ok  404 ok  ok  404 ok  ok  ok
+GET    /v1/orders/{order}/invoice.csv                  401 404 ok  404 ok  ok  404 ok  ok  ok
 GET    /v1/orders/{order}/timeline                     401 404 ok  404 ok  ok  404 ok  ok  ok
 POST   /v1/orders/{order}/commands accept              401 404 403 404 ok  ok  404 403 403 403
 POST   /v1/orders/{order}/commands ship                401 404 403 404 ok  ok  404 403 403 403

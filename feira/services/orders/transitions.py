@@ -20,6 +20,7 @@ from feira.platform.domain.order_state import RELEASED, DeadlineKind, StockMove
 from feira.platform.domain.refunds import RefundPrice
 from feira.services.orders.announcements import Move, announce
 from feira.services.orders.disputing import write_dispute
+from feira.services.orders.invoices import issue_invoices
 from feira.services.orders.promotion_uses import release_promotions
 from feira.services.orders.states import SQL
 from feira.services.payments.postings import post_completed
@@ -33,7 +34,7 @@ async def apply(tx: Tx, moves: Sequence[Move]) -> None:
 
     Selling comes first, since it alone can fail. Refunds come before the new status is stored, since what was
     not released yet is given back out of the order's hold; and before promotions and stock that go back (payment,
-    promotion, SKU). Releasing what is left comes last (the ledger). Stock moves for all orders at once, so that
+    promotion, SKU). Invoices take their shops' next numbers after that. Releasing what is left comes last (the ledger). Stock moves for all orders at once, so that
     SKUs are locked in one order.
 
     Raises:
@@ -51,6 +52,7 @@ async def apply(tx: Tx, moves: Sequence[Move]) -> None:
         await _store(tx, move)
     await _release_promotions(tx, moves)
     await _give_stock_back(tx, moves)
+    await issue_invoices(tx, [m.order.row.id for m in moves if m.decision.fact == "paid"])
     for move in moves:
         if move.decision.status in RELEASED and move.order.state.status not in RELEASED:
             await post_completed(tx, move.order.row.id)

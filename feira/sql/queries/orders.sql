@@ -278,6 +278,20 @@ WHERE
     o.buyer_id = $1::uuid
     AND ($2::order_status IS NULL OR o.status = $2::order_status)
     AND ($3::uuid IS NULL OR o.id < $3::uuid)
+    AND ($5::payment_status IS NULL OR o.payment_status = $5::payment_status)
+    AND ($6::uuid IS NULL OR o.shop_id = $6::uuid)
+    AND ($7::timestamptz IS NULL OR o.created_at >= $7::timestamptz)
+    AND ($8::timestamptz IS NULL OR o.created_at < $8::timestamptz)
+    AND (
+        $9::text IS NULL OR o.number::text = $9::text
+        OR strpos(lower(s.name), lower($9::text)) > 0 OR strpos(lower(b.display_name), lower($9::text)) > 0
+        OR EXISTS (
+            SELECT FROM order_lines AS l
+            WHERE
+                l.order_id = o.id
+                AND (strpos(lower(l.title), lower($9::text)) > 0 OR strpos(lower(l.sku), lower($9::text)) > 0)
+        )
+    )
 ORDER BY o.id DESC
 LIMIT $4::int;
 
@@ -299,6 +313,20 @@ WHERE
     o.shop_id = $1::uuid
     AND ($2::order_status IS NULL OR o.status = $2::order_status)
     AND ($3::uuid IS NULL OR o.id < $3::uuid)
+    AND ($5::payment_status IS NULL OR o.payment_status = $5::payment_status)
+    AND ($6::uuid IS NULL OR o.shop_id = $6::uuid)
+    AND ($7::timestamptz IS NULL OR o.created_at >= $7::timestamptz)
+    AND ($8::timestamptz IS NULL OR o.created_at < $8::timestamptz)
+    AND (
+        $9::text IS NULL OR o.number::text = $9::text
+        OR strpos(lower(s.name), lower($9::text)) > 0 OR strpos(lower(b.display_name), lower($9::text)) > 0
+        OR EXISTS (
+            SELECT FROM order_lines AS l
+            WHERE
+                l.order_id = o.id
+                AND (strpos(lower(l.title), lower($9::text)) > 0 OR strpos(lower(l.sku), lower($9::text)) > 0)
+        )
+    )
 ORDER BY o.id DESC
 LIMIT $4::int;
 

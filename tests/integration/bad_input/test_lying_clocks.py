@@ -12,6 +12,7 @@ from feira.http.routes import ENDPOINTS
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.notices import UnreadMessagesNotice
 from feira.services.notifications.notifications import notify
+from feira.services.orders.history import OrderFilter, OrderSearch
 from feira.services.orders.promotions import ChangePromotion, NewPromotion
 from feira.sql.database import Tx
 from feira.ws.protocol import ClientMessage
@@ -21,7 +22,7 @@ from tests.integration.bad_input.door import Door, endpoint_of, name_of
 FIRST: Final = "00000000-0000-7000-8000-000000000000"
 LAST: Final = "ffffffff-ffff-7fff-bfff-ffffffffffff"
 # When a promotion is to begin and end; and which stretch of a history is asked for.
-PLANS: Final = (NewPromotion, ChangePromotion)
+PLANS: Final = (NewPromotion, ChangePromotion, OrderFilter, OrderSearch)
 TIMES: Final = (
     msgspec.inspect.DateTimeType,
     msgspec.inspect.DateType,
