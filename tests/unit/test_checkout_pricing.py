@@ -408,6 +408,11 @@ def _require_exact_orders(price: GroupPrice) -> None:
             order.items_minor + order.shipping_minor + order.tax_minor - order.discount_minor
         )
         assert order.total_minor >= 0
+        shipping_tax = order.shipping_tax.tax_minor if order.tax_minor else 0
+        assert order.total_minor == (
+            sum(priced.paid_minor for priced in order.lines)
+            + (order.shipping_minor - off_shipping + shipping_tax)
+        )
         assert order.commission_minor == sum(priced.commission_minor for priced in order.lines)
         assert 0 <= order.subsidy_minor <= order.discount_minor
         assert 0 <= order.commission_minor <= order.total_minor + order.subsidy_minor

@@ -86,8 +86,15 @@ class LinePrice(msgspec.Struct, frozen=True, kw_only=True):
     subsidy_minor: int
     tax: LineTax
     commission_rule_id: CommissionRuleId | None
+    tax_on_top: bool
     commission_basis_points: int
     commission_minor: int
+
+    @property
+    def paid_minor(self) -> int:
+        """What the buyer pays for the line, and gets for giving it back."""
+        on_top = self.tax.tax_minor if self.tax_on_top else 0
+        return self.total_minor - self.discount_minor + on_top
 
 
 class OrderDiscount(msgspec.Struct, frozen=True, kw_only=True):
@@ -319,6 +326,7 @@ def _price_order(
     bases = [line.total_minor - off for line, off in zip(own, by_shop, strict=True)]
     taxes = _taxes(shop_id, own, bases, sent.price_minor - shipping_by_shop, terms)
     commissions = [terms.commission(line, base) for line, base in zip(own, bases, strict=True)]
+    is_on_top = terms.tax_modes.get(shop_id) == "exclusive"
     priced = tuple(
         LinePrice(
             variant_id=line.variant_id,
@@ -328,6 +336,7 @@ def _price_order(
             discount_minor=off + subsidy,
             subsidy_minor=subsidy,
             tax=tax,
+            tax_on_top=is_on_top,
             commission_rule_id=commission.rule.id,
             commission_basis_points=commission.rule.basis_points,
             commission_minor=commission.commission_minor,
@@ -338,7 +347,7 @@ def _price_order(
     )
     items_minor = sum(line.total_minor for line in own)
     discount_minor = sum(discount.amount_minor for discount in discounts)
-    on_top = taxes.total_minor if terms.tax_modes.get(shop_id) == "exclusive" else 0
+    on_top = taxes.total_minor if is_on_top else 0
     return OrderPrice(
         shop_id=shop_id,
         lines=priced,

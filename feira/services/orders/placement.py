@@ -223,6 +223,7 @@ def _line_columns(
         [line.tax.name for _, line, _, _ in lines],
         [line.tax.basis_points for _, line, _, _ in lines],
         [line.tax.tax_minor for _, line, _, _ in lines],
+        [line.tax_on_top for _, line, _, _ in lines],
         [position for _, _, _, position in lines],
     )
 

@@ -121,8 +121,12 @@ ADD COLUMN discount_minor bigint NOT NULL DEFAULT 0,
 ADD COLUMN subsidy_minor bigint NOT NULL DEFAULT 0,
 ADD COLUMN tax_name text NOT NULL DEFAULT '',
 ADD COLUMN tax_basis_points int NOT NULL DEFAULT 0,
--- Inside what is paid for the line, or on top of it: as the order's two sums say.
+-- Inside what is paid for the line, or on top of it.
 ADD COLUMN tax_minor bigint NOT NULL DEFAULT 0 CONSTRAINT order_lines_tax_not_negative CHECK (tax_minor >= 0),
+ADD COLUMN tax_on_top boolean NOT NULL DEFAULT false,
+-- What the buyer pays for the line: what giving it back gives back. An order's lines and its delivery add up to its total.
+ADD COLUMN paid_minor bigint NOT NULL
+GENERATED ALWAYS AS (total_minor - discount_minor + CASE WHEN tax_on_top THEN tax_minor ELSE 0 END) STORED,
 ADD CONSTRAINT order_lines_discount_in_range CHECK (discount_minor BETWEEN 0 AND total_minor),
 ADD CONSTRAINT order_lines_subsidy_in_range CHECK (subsidy_minor BETWEEN 0 AND discount_minor);
 

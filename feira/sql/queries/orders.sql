@@ -35,21 +35,21 @@ frozen AS (
     INSERT INTO order_lines (
         order_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
         commission_basis_points, commission_minor, commission_rule_id, discount_minor, subsidy_minor, tax_name,
-        tax_basis_points, tax_minor, position
+        tax_basis_points, tax_minor, tax_on_top, position
     )
     SELECT
         placed.id, line.variant_id, line.product_id, line.title, line.sku, line.options, line.quantity,
         line.unit_price_minor, line.total_minor, line.commission_basis_points, line.commission_minor,
         line.commission_rule_id, line.discount_minor, line.subsidy_minor, line.tax_name, line.tax_basis_points,
-        line.tax_minor, line.position
+        line.tax_minor, line.tax_on_top, line.position
     FROM unnest(
         $20::uuid[], $21::uuid[], $22::uuid[], $23::text[], $24::text[], $25::jsonb[], $26::int[], $27::bigint[],
         $28::bigint[], $29::int[], $30::bigint[], $31::uuid[], $32::bigint[], $33::bigint[], $34::text[], $35::int[],
-        $36::bigint[], $37::int[]
+        $36::bigint[], $37::boolean[], $38::int[]
     ) AS line (
         shop_id, variant_id, product_id, title, sku, options, quantity, unit_price_minor, total_minor,
         commission_basis_points, commission_minor, commission_rule_id, discount_minor, subsidy_minor, tax_name,
-        tax_basis_points, tax_minor, position
+        tax_basis_points, tax_minor, tax_on_top, position
     )
     INNER JOIN placed ON placed.shop_id = line.shop_id
 ),
@@ -87,7 +87,7 @@ FOR UPDATE OF o;
 -- name: read_line_states
 -- How much of each line left already, and how much was given back by line.
 SELECT
-    l.order_id, l.id AS line, l.quantity, l.total_minor, l.cancelled,
+    l.order_id, l.id AS line, l.quantity, l.paid_minor AS total_minor, l.cancelled,
     coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped,
     coalesce(b.units, 0)::int AS back, coalesce(b.amount_minor, 0)::bigint AS back_minor
 FROM order_lines AS l

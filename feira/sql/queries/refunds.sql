@@ -16,9 +16,11 @@ WITH promised AS (
 SELECT id FROM promised;
 
 -- name: read_sold
--- What of an order and its shipping was paid, and what of the latter went back or is promised. Its payment is locked.
+-- What of an order and its shipping (with its tax and discounts) was paid, and what of the latter went back or is
+-- promised. Its payment is locked.
 SELECT
-    o.total_minor, o.shipping_minor,
+    o.total_minor,
+    o.total_minor - (SELECT sum(l.paid_minor) FROM order_lines AS l WHERE l.order_id = o.id)::bigint AS shipping_minor,
     coalesce((SELECT sum(r.shipping_minor) FROM refunds AS r WHERE r.order_id = o.id AND r.state <> 'failed'), 0)::bigint
         AS shipping_back_minor
 FROM orders AS o WHERE o.id = $1::uuid;
@@ -26,7 +28,7 @@ FROM orders AS o WHERE o.id = $1::uuid;
 -- name: read_sold_lines
 -- The lines of an order, with what of them went back or is promised.
 SELECT
-    l.id AS line, l.quantity, l.total_minor, coalesce(sum(p.quantity) FILTER (WHERE r.state <> 'failed'), 0)::int AS back,
+    l.id AS line, l.quantity, l.paid_minor AS total_minor, coalesce(sum(p.quantity) FILTER (WHERE r.state <> 'failed'), 0)::int AS back,
     coalesce(sum(p.amount_minor) FILTER (WHERE r.state <> 'failed'), 0)::bigint AS back_minor
 FROM order_lines AS l
 LEFT JOIN refund_lines AS p ON p.order_line_id = l.id
