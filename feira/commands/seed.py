@@ -19,6 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from feira.app import open_ground
+from feira.commands.seed_terms import furnish_market, furnish_stall
 from feira.platform.domain.errors import Conflict, FeiraError
 from feira.platform.domain.ids import SessionId, ShopId, UserId
 from feira.platform.domain.permissions import Principal, Role
@@ -128,6 +129,7 @@ async def seed(config: Config) -> None:
                 person.email: await _make_person(tx, person, password_hash) for person in _PEOPLE
             }
             admin = next(people[person.email] for person in _PEOPLE if person.role == "admin")
+            await furnish_market(tx, admin)
             for stall in _STALLS:
                 await _open_stall(tx, stall, people[stall.owner], admin, goods)
 
@@ -195,6 +197,7 @@ async def _open_stall(
         if row["category"] in stall.categories or (not stall.categories and row["category"] not in taken)
     ]  # fmt: skip
     await import_products(tx, owner, ShopId(shop.id), _as_csv(wanted))
+    await furnish_stall(tx, owner, ShopId(shop.id))
 
 
 def _goods() -> list[dict[str, str]]:

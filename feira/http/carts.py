@@ -34,15 +34,7 @@ async def get_cart(call: Call) -> CartView:
 
     A signed-in user who still sends one gets the guest's lines added to their own, once.
     """
-    asking = shopper(call)
-
-    async def merge(tx: Tx) -> None:
-        assert asking.user_id is not None, "only a user's cart takes a guest's lines"
-        assert asking.guest_token is not None, "only a token opens a guest's cart"
-        await merge_guest_cart(tx, asking.user_id, asking.guest_token)
-
-    if asking.brings_guest_cart:
-        await call.market.database.transact(merge)
+    asking = await _merged(call)
     async with call.market.database.connection() as con:
         return await read_cart(con, asking)
 
@@ -74,8 +66,8 @@ async def put_cart_line(call: Call, variant: VariantId, body: SetCartLine) -> An
     signed_in=False,
 )
 async def post_cart_quote(call: Call, body: QuoteCart) -> QuoteView:
-    """Changes nothing. Codes that do nothing come back with the reason; items that are not for sale are left out."""
-    return await quote_cart(call.market, call.caller, shopper(call), body)
+    """Codes that do nothing come back with the reason; items that are not for sale are left out."""
+    return await quote_cart(call.market, call.caller, await _merged(call), body)
 
 
 def shopper(call: Call) -> Shopper:
@@ -84,6 +76,20 @@ def shopper(call: Call) -> Shopper:
         user_id=call.caller.user_id if call.caller is not None else None,
         guest_token=guest_token(call),
     )
+
+
+async def _merged(call: Call) -> Shopper:
+    """Say whose cart the request means, once a guest's that came along is in it."""
+    asking = shopper(call)
+
+    async def merge(tx: Tx) -> None:
+        assert asking.user_id is not None, "only a user's cart takes a guest's lines"
+        assert asking.guest_token is not None, "only a token opens a guest's cart"
+        await merge_guest_cart(tx, asking.user_id, asking.guest_token)
+
+    if asking.brings_guest_cart:
+        await call.market.database.transact(merge)
+    return asking
 
 
 def guest_token(call: Call) -> str | None:

@@ -79,6 +79,15 @@ async def change_what_was_said(buyer: Browser, seller: Browser) -> None:
     await buyer.sees("No two alike", ".sought")
 
 
+async def use_a_code(buyer: Browser) -> None:
+    """At the checkout: ways of sending, the tax, and what a code takes off."""
+    await buyer.sees("sends by", ".aside")
+    await buyer.sees("Tax inside", ".aside")
+    await buyer.type(".aside input[name=code]", "obrigado")
+    await buyer.click(".aside button", text="Use code")
+    await buyer.sees("A tenth off (OBRIGADO)", ".aside .sums")
+
+
 async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
     origin = f"http://127.0.0.1:{market.port}"
     async with browsers(2) as (buyer, seller):
@@ -112,6 +121,7 @@ async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
         await seller.sees("Olaria da Rosa")
         await buyer.go(f"{origin}/cart")
         await buyer.click(".aside a.button", text="Check out")
+        await use_a_code(buyer)
         await buyer.click("button", text="Order and pay")
         await buyer.click("button.pay")
         await buyer.sees("Thank you!", "body")
@@ -122,6 +132,7 @@ async def test_a_buyer_and_a_seller_trade_live(market: RunningNode) -> None:
         await buyer.go(f"{origin}/orders")
         await buyer.click(".order-row")
         await buyer.sees("What happened")
+        await buyer.sees("A tenth off (OBRIGADO)", ".sums")
         await seller.click("button", text="Accept")
         await buyer.sees("Accepted by the stall")
         await seller.click("button", text="Mark as shipped")

@@ -26,6 +26,7 @@ def bodies(cast: Cast) -> dict[str, Any]:
         "sku": f"SKU-{uuid4().hex[:8]}",
         "options": {"Size": "M"},
         "price_minor": 700,
+        "weight_g": 450,
         "on_hand": 3,
     }
     address = msgspec.to_builtins(HOME) | {"phone": "+351 210 000 000"}
@@ -91,6 +92,7 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "sku": variant["sku"],
             "options": {"Size": "L"},
             "price_minor": 900,
+            "weight_g": 500,
             "active": True,
         },
         "PUT /v1/variants/{variant}/stock": {"adjust": 1},

@@ -41,6 +41,10 @@ Options = Annotated[
 ]
 
 
+WEIGHT_G_MAX: Final = 1_000_000
+WeightG = Annotated[int, Meta(ge=0, le=WEIGHT_G_MAX, description="Of one unit, with its packing.")]
+
+
 class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules look at."""
 

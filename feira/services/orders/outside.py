@@ -55,7 +55,8 @@ class Said:
     def taxes(self, request: TaxRequest) -> Taxes:
         """What the tax service says; nothing while that is open."""
         assert self._taxes is not None, "without a service, the table is asked"
-        if request not in self._taxes_of:
+        # What a delivery costs is taxed too: that comes first.
+        if request not in self._taxes_of and not self._parcels:
             self._requests.append(request)
         untaxed = Taxes(lines=(UNTAXED,) * len(request.lines), shipping=UNTAXED)
         return self._taxes_of.get(request, untaxed)

@@ -24,6 +24,7 @@ from feira.platform.domain.products import (
     Sku,
     VariantFacts,
     Version,
+    WeightG,
     check_variants,
 )
 from feira.services.products.rows import SQL, ProductRow, VariantRow, decode_options
@@ -37,6 +38,7 @@ class NewVariant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sku: Sku
     options: Options = {}
     price_minor: PriceMinor
+    weight_g: WeightG = 0
     on_hand: OnHand = 0
 
 
@@ -54,6 +56,7 @@ class VariantChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sku: Sku | UnsetType = UNSET
     options: Options | UnsetType = UNSET
     price_minor: PriceMinor | UnsetType = UNSET
+    weight_g: WeightG | UnsetType = UNSET
     active: bool | UnsetType = UNSET
 
 
@@ -102,6 +105,7 @@ async def replace_variants(
                 position,
                 True,
             )
+            await tx.con.execute(SQL["set_weight"], row.id, variant.weight_g)
 
 
 async def change_variant(
@@ -134,6 +138,8 @@ async def change_variant(
             row.position,
             facts.active,
         )
+        if change.weight_g is not UNSET:
+            await tx.con.execute(SQL["set_weight"], variant_id, change.weight_g)
     except asyncpg.UniqueViolationError as error:
         _assert_sku(error)
         raise sku_taken(facts.sku, "$.sku") from error
@@ -166,7 +172,7 @@ async def _insert_variant(
         Rejected: `product.sku_taken`. The transaction is over then.
     """
     try:
-        return await tx.con.fetchval(
+        variant_id: VariantId = await tx.con.fetchval(
             SQL["insert_variant"],
             product_id,
             shop_id,
@@ -181,6 +187,9 @@ async def _insert_variant(
     except asyncpg.UniqueViolationError as error:
         _assert_sku(error)
         raise sku_taken(variant.sku, f"$.variants[{position}].sku") from error
+    if variant.weight_g:
+        await tx.con.execute(SQL["set_weight"], variant_id, variant.weight_g)
+    return variant_id
 
 
 def _facts(variant: NewVariant) -> VariantFacts:

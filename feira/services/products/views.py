@@ -26,6 +26,7 @@ class VariantView(msgspec.Struct, frozen=True, kw_only=True):
     sku: str
     options: dict[str, str]
     price_minor: int
+    weight_g: int
     active: bool
     available: int
     on_hand: int | None
@@ -104,6 +105,7 @@ class _VariantRow(msgspec.Struct, frozen=True, kw_only=True):
     sku: str
     options: msgspec.Raw
     price_minor: int
+    weight_g: int
     active: bool
     on_hand: int
     reserved: int
@@ -153,6 +155,7 @@ def _view_variant(row: _VariantRow, *, for_team: bool) -> VariantView:
         sku=row.sku,
         options=decode_options(row.options),
         price_minor=row.price_minor,
+        weight_g=row.weight_g,
         active=row.active,
         available=row.on_hand - row.reserved,
         on_hand=row.on_hand if for_team else None,

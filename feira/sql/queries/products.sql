@@ -94,6 +94,10 @@ UPDATE variants SET active = false WHERE product_id = $1::uuid AND active;
 UPDATE variants SET sku = $2::text, options = $3::jsonb, price_minor = $4::bigint, position = $5::int, active = $6::boolean
 WHERE id = $1::uuid;
 
+-- name: set_weight
+-- What a unit weighs, for shops that send by weight.
+UPDATE variants SET weight_g = $2::int WHERE id = $1::uuid;
+
 -- name: insert_variant
 -- A new variant with its stock row, and with a movement where it comes with stock.
 WITH variant AS (
@@ -143,7 +147,7 @@ WHERE p.id = ANY ($1::uuid[]);
 
 -- name: read_variants_with_stock
 -- Variants of products, in the order in which buyers see them.
-SELECT v.id, v.product_id, v.sku, v.options, v.price_minor, v.active, s.on_hand, s.reserved
+SELECT v.id, v.product_id, v.sku, v.options, v.price_minor, v.weight_g, v.active, s.on_hand, s.reserved
 FROM variants v JOIN stock s ON s.variant_id = v.id
 WHERE v.product_id = ANY ($1::uuid[]) ORDER BY v.product_id, v.position, v.id;
 

@@ -246,7 +246,14 @@ async def test_numbers_and_texts_at_their_limits_are_taken_or_refused_but_never_
 
 
 async def test_money_and_quantities_stay_within_what_they_can_be(door: Door) -> None:
-    amounts = ("price_minor", "on_hand", "quantity", "expected_total_minor", "basis_points")
+    amounts = (
+        "price_minor",
+        "weight_g",
+        "on_hand",
+        "quantity",
+        "expected_total_minor",
+        "basis_points",
+    )
     kinds = {int: {name: HARD_NUMBERS[name] for name in ("-1", "2^63", "2^64", "400 digits")}}
     answers = await all_of(
         [

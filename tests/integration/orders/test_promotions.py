@@ -36,7 +36,9 @@ from feira.services.orders.tax_rates import (
     write_shop_tax,
 )
 from feira.services.payments.postings import post_completed
-from feira.services.products.catalogue import load_sellable
+from feira.services.products.catalogue import load_sellable, read_product
+from feira.services.products.editing import update_variant
+from feira.services.products.variants import VariantChange
 from tests.integration.orders.stage import Buyer, Shop, Stage, patiently
 
 IVA = CountryRates(
@@ -302,6 +304,30 @@ async def test_what_cannot_be_sent_there_is_not_bought(stage: Stage) -> None:
     with pytest.raises(Rejected) as error:
         await check_out_at(stage, buyer, quoted.total_minor)
     assert error.value.code == "checkout.shipping_unavailable"
+
+
+async def test_what_a_shop_sends_by_weight_costs_by_the_weight_of_its_part(stage: Stage) -> None:
+    shop = await stage.shop()
+    light, heavy = Bracket(up_to=1_000, price_minor=300), Bracket(up_to=5_000, price_minor=700)
+    method = ShippingMethodInput(
+        name="By weight",
+        kind="weight",
+        zones=(Zone(brackets=(light, heavy)),),
+        days_min=1,
+        days_max=3,
+    )
+    await stage.transact(lambda tx: add_method(tx, shop.owner, shop.id, method))
+    variant = await stage.variant(shop, price_minor=1_000)
+    async with stage.database.connection() as con:
+        product = await read_product(con, stage.product_of(variant), shop.owner, str)
+    change = VariantChange(version=product.version, weight_g=400)
+    await stage.transact(lambda tx: update_variant(tx, shop.owner, variant, change))
+    buyer = await stage.buyer()
+    for quantity, price in ((2, 300), (3, 700), (12, 700)):
+        await stage.put(buyer, variant, quantity)
+        assert (await quote(stage, buyer)).shipping_minor == price
+    await stage.put(buyer, variant, 13)
+    assert (await quote(stage, buyer)).shops[0].shipping_problem == "no_method_reaches"
 
 
 async def test_a_guest_sees_delivery_and_taxes_for_a_place(stage: Stage) -> None:

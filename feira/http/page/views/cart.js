@@ -35,7 +35,7 @@ function fullCart() {
         basket.view.totals.map((total) => h("div", { class: "row apart" },
           h("span", {}, basket.view.totals.length > 1 ? `In ${total.currency}` : "Total"),
           h("span", { class: "price number" }, money(total.amount_minor, total.currency)))),
-        h("p", { class: "small muted" }, "One payment, one order for each stall."),
+        h("p", { class: "small muted" }, "One payment, one order for each stall. Discounts, delivery and taxes come at checkout."),
         stuck && h("p", { class: "note warm" }, "Some of it is no longer there. Lower the quantity or take it out to go on."),
         basket.view.totals.map((total) => h("a", { class: "button wide", href: checkoutPath(total.currency), "aria-disabled": stuck ? "true" : null, onclick: (event) => stuck && event.preventDefault() },
           basket.view.totals.length > 1 ? `Check out ${total.currency}` : "Check out")),

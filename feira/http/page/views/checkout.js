@@ -5,6 +5,7 @@ import { api } from "../feira.js";
 import { basket } from "../basket.js";
 import { countryName, money, options } from "../format.js";
 import { icon } from "../icons.js";
+import { quotePanel } from "./quote.js";
 
 const COUNTRIES = ["PT", "ES", "FR", "DE", "IT", "NL", "BE", "IE", "AT", "PL", "SE", "DK", "FI", "CZ", "GB", "CH", "NO", "US", "CA", "BR", "MX", "AU", "NZ", "JP", "KR", "IN", "SG", "ZA"];
 
@@ -20,30 +21,46 @@ export async function checkoutView({ query, signal, go }) {
   let chosen = (addresses.find((one) => one.is_default) ?? addresses[0])?.id ?? null;
   // One key for this attempt: a second click or a broken connection makes no second order.
   let key = crypto.randomUUID();
+  let quote = null;
+  let agreed = { codes: [], shipping: [] };
 
   const note = h("p", { class: "note bad", role: "alert", hidden: true });
   const place = h("div", { class: "stack" });
   const pay = h("button", { class: "button wide", onclick: (event) => busy(event.currentTarget, checkOut) }, icon("lock"), `Order and pay ${money(total.amount_minor, total.currency)}`);
+  const sum = h("span", { class: "price number" }, money(total.amount_minor, total.currency));
+  const tell = (text) => {
+    note.textContent = text;
+    note.hidden = !text;
+  };
+  const panel = quotePanel({
+    ask: (wishes) => api.post("/v1/cart/quote", { address_id: chosen, currency: total.currency, ...wishes }),
+    changed: (priced, wishes) => {
+      [quote, agreed, key] = [priced, { codes: [...wishes.codes], shipping: [...wishes.shipping] }, crypto.randomUUID()];
+      sum.textContent = money(quote.total_minor, quote.currency);
+      fill(pay, icon("lock"), `Order and pay ${sum.textContent}`);
+      pay.disabled = chosen !== null && !quote.is_complete;
+    },
+    failed: (error) => { if (error.name !== "AbortError") tell(error.message); },
+  });
 
   const renderPlace = () => fill(place, addresses.map((one) => h("label", { class: "choice" },
-    h("input", { type: "radio", name: "address", value: one.id, checked: one.id === chosen, onchange: () => { chosen = one.id; key = crypto.randomUUID(); } }),
+    h("input", { type: "radio", name: "address", value: one.id, checked: one.id === chosen, onchange: () => { chosen = one.id; panel.refresh(); } }),
     addressLines(one))),
   addresses.length > 0 ? h("details", { class: "more-form" }, h("summary", {}, "Another address"), addressForm(added)) : addressForm(added));
   const added = (address) => {
     addresses = [address, ...addresses];
     chosen = address.id;
-    key = crypto.randomUUID();
     renderPlace();
+    panel.refresh();
   };
   const checkOut = async () => {
-    note.hidden = true;
-    if (!chosen) {
-      note.textContent = "Tell us where to send it first.";
-      note.hidden = false;
+    tell("");
+    if (!chosen || !quote) {
+      tell("Tell us where to send it first.");
       return;
     }
     try {
-      const made = await api.post("/v1/checkout", { address_id: chosen, expected_total_minor: total.amount_minor, currency: total.currency }, { key });
+      const made = await api.post("/v1/checkout", { address_id: chosen, expected_total_minor: quote.total_minor, currency: total.currency, ...agreed }, { key });
       basket.load();
       // Back from the payment page, the checkout is where one lands, not on an empty cart.
       history.replaceState(null, "", `/checkout/${made.group.id}`);
@@ -52,13 +69,13 @@ export async function checkoutView({ query, signal, go }) {
     } catch (error) {
       if (!error.code) throw error;
       key = crypto.randomUUID();
-      note.textContent = error.message;
-      note.hidden = false;
-      if (error.status === 409 || error.code.startsWith("stock.")) await basket.load();
+      tell(error.message);
+      if (error.status === 409 || error.code.startsWith("stock.")) await Promise.all([basket.load(), panel.refresh()]);
     }
   };
 
   renderPlace();
+  await panel.refresh();
   const element = h("div", {},
     h("a", { class: "back", href: "/cart" }, icon("back"), "Cart"),
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Check out")),
@@ -68,7 +85,8 @@ export async function checkoutView({ query, signal, go }) {
         h("ul", { class: "stack-s" }, lines.map((line) => h("li", { class: "row apart nowrap" },
           h("span", { class: "grow" }, h("span", { class: "number" }, `${line.quantity} × `), line.title, options(line.options) && h("span", { class: "muted" }, ` · ${options(line.options)}`)),
           h("span", { class: "number" }, money(line.total_minor, line.currency))))),
-        h("div", { class: "row apart total" }, h("span", {}, "Total"), h("span", { class: "price number" }, money(total.amount_minor, total.currency))),
+        panel.element,
+        h("div", { class: "row apart total" }, h("span", {}, "Total"), sum),
         note, pay, h("p", { class: "small muted" }, "You pay on the payment provider's page. Your stock is held for a few minutes meanwhile."))));
   return { title: "Check out", element };
 }

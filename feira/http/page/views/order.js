@@ -9,6 +9,7 @@ import { eventTitle, orderStatus } from "../status.js";
 import { picture } from "../tiles.js";
 import { toast, toastError } from "../toast.js";
 import { addressLines } from "./checkout.js";
+import { discountRows, sumRows } from "./quote.js";
 
 const STEPS = [["pending_payment", "Placed"], ["paid", "Paid"], ["accepted", "Accepted"], ["shipped", "Shipped"], ["delivered", "Delivered"], ["completed", "Completed"]];
 const DEADLINES = {
@@ -144,9 +145,10 @@ function orderLine(line, currency) {
 }
 
 function sums(order) {
-  const rows = [["Items", order.items_minor], ["Shipping", order.shipping_minor], ["Tax", order.tax_minor], ["Discount", -order.discount_minor]].filter(([, amount], at) => at === 0 || amount !== 0);
-  return h("dl", { class: "sums" }, rows.map(([label, amount]) => [h("dt", {}, label), h("dd", { class: "number" }, money(amount, order.currency))]),
+  const way = order.shipping_method ? `Delivery: ${order.shipping_method.name}` : "Delivery";
+  return h("dl", { class: "sums" }, sumRows([["Items", order.items_minor], ...discountRows(order.discounts), [way, order.shipping_minor], ["Tax", order.tax_minor]], order.currency),
     h("dt", { class: "strong" }, "Total"), h("dd", { class: "number strong" }, money(order.total_minor, order.currency)),
+    order.tax_included_minor > 0 && [h("dt", { class: "muted" }, "Tax inside"), h("dd", { class: "number muted" }, money(order.tax_included_minor, order.currency))],
     order.refunded_minor > 0 && [h("dt", {}, "Returned"), h("dd", { class: "number" }, money(order.refunded_minor, order.currency))],
     order.commission_minor !== null && [h("dt", { class: "muted" }, "Market's share"), h("dd", { class: "number muted" }, money(order.commission_minor, order.currency))]);
 }
