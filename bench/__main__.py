@@ -1,4 +1,4 @@
-"""`python -m bench [startup|chat|checkout|idle|bus ...] [--write] [--quick]`: measure, and print what came out."""
+"""`python -m bench [startup|chat|checkout|hot-sku|idle|bus ...] [--write] [--quick]`: measure, and print what came out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 import uvloop
 
-from bench import bus, chat, checkout, idle, startup
+from bench import bus, chat, checkout, hot_sku, idle, startup
 from bench.report import Figure, render, write_section
 
 Measurement = Callable[[], Coroutine[None, None, Figure]]
@@ -18,6 +18,7 @@ FULL: Final[dict[str, Measurement]] = {
     "startup": lambda: startup.measure(startup.StartupSizes()),
     "chat": lambda: chat.measure(chat.ChatSizes()),
     "checkout": lambda: checkout.measure(checkout.CheckoutSizes()),
+    "hot-sku": lambda: hot_sku.measure(hot_sku.HotSkuSizes()),
     "idle": lambda: idle.measure(idle.IdleSizes()),
     "bus": lambda: bus.measure(bus.BusSizes()),
 }
@@ -25,6 +26,7 @@ QUICK: Final[dict[str, Measurement]] = {
     "startup": lambda: startup.measure(startup.SMALL),
     "chat": lambda: chat.measure(chat.SMALL),
     "checkout": lambda: checkout.measure(checkout.SMALL),
+    "hot-sku": lambda: hot_sku.measure(hot_sku.SMALL),
     "idle": lambda: idle.measure(idle.SMALL),
     "bus": lambda: bus.measure(bus.SMALL),
 }
