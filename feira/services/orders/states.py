@@ -9,8 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from feira.platform.domain.ids import OrderId, OrderLineId, ShipmentId
-from feira.platform.domain.money import allocate
+from feira.platform.domain.ids import OrderId, ShipmentId
 from feira.platform.domain.order_commands import DeadlineKind
 from feira.platform.domain.order_state import (
     Deadline,
@@ -43,15 +42,8 @@ class OrderHead(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
-class _LineRow(msgspec.Struct, frozen=True, kw_only=True):
+class _LineRow(LineState, frozen=True, kw_only=True):
     order_id: OrderId
-    line: OrderLineId
-    quantity: int
-    shipped: int
-    cancelled: int
-    total_minor: int
-    back: int
-    back_minor: int
 
 
 class _DeadlineRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,30 +83,9 @@ async def read_states(con: Connection, heads: Sequence[OrderHead]) -> dict[Order
     deadlines = await _read_deadlines(con, ids)
     circumstances = await _read_circumstances(con, heads)
     return {
-        head.id: _state(
-            head, _lines(head, lines[head.id]), deadlines[head.id], circumstances.get(head.id)
-        )
+        head.id: _state(head, lines[head.id], deadlines[head.id], circumstances.get(head.id))
         for head in heads
     }
-
-
-def _lines(head: OrderHead, rows: Sequence[_LineRow]) -> list[LineState]:
-    """The lines with what was paid for each: discount and tax are shared out as in `refunds.line_shares`."""
-    paid_minor = max(0, head.total_minor - head.shipping_minor)
-    return [
-        LineState(
-            line=row.line,
-            quantity=row.quantity,
-            shipped=row.shipped,
-            cancelled=row.cancelled,
-            paid_minor=share_minor,
-            back=row.back,
-            back_minor=row.back_minor,
-        )
-        for row, share_minor in zip(
-            rows, allocate(paid_minor, [row.total_minor for row in rows]), strict=True
-        )
-    ]
 
 
 async def _read_deadlines(
@@ -141,7 +112,7 @@ async def _read_circumstances(
 
 def _state(
     head: OrderHead,
-    lines: Sequence[LineState],
+    lines: Sequence[_LineRow],
     deadlines: Sequence[Deadline],
     circumstances: _Circumstances | None,
 ) -> OrderState:
@@ -153,7 +124,7 @@ def _state(
         total_minor=head.total_minor,
         refunded_minor=head.refunded_minor,
         terms=msgspec.json.decode(head.terms, type=OrderTerms),
-        lines=tuple(lines),
+        lines=tuple(msgspec.convert(line, LineState, from_attributes=True) for line in lines),
         deadlines=tuple(deadlines),
     )
     if circumstances is None:

@@ -87,7 +87,7 @@ FOR UPDATE OF o;
 -- name: read_line_states
 -- How much of each line left already, and how much was given back by line.
 SELECT
-    l.order_id, l.id AS line, l.quantity, l.paid_minor AS total_minor, l.cancelled,
+    l.order_id, l.id AS line, l.quantity, l.paid_minor, l.cancelled,
     coalesce((SELECT sum(s.quantity) FROM shipment_lines AS s WHERE s.order_line_id = l.id), 0)::int AS shipped,
     coalesce(b.units, 0)::int AS back, coalesce(b.amount_minor, 0)::bigint AS back_minor
 FROM order_lines AS l
