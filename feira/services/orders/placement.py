@@ -153,6 +153,7 @@ def _given(items: Sequence[PricedItem]) -> OrderPrice:
             tax=UNTAXED,
             # Nothing is sold, so that no rule was asked.
             commission_rule_id=None,
+            tax_on_top=False,
             commission_basis_points=0,
             commission_minor=0,
         )
