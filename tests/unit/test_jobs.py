@@ -1,22 +1,15 @@
-import inspect
-
 import pytest
 
 from feira.jobs.handlers import HANDLERS, merge
-from feira.platform.domain import jobs
-from feira.platform.domain.jobs import BACKOFF_MAX_S, Job, Purge, backoff_s, kind_of, known_kinds
+from feira.platform.domain.jobs import BACKOFF_MAX_S, Purge, backoff_s, kind_of, known_kinds
 from feira.platform.runtime.installation import installation_name
 
 
 def test_every_kind_of_job_has_a_handler() -> None:
-    kinds = {
-        member
-        for _, member in inspect.getmembers(jobs, inspect.isclass)
-        if issubclass(member, Job) and not member.__subclasses__()
-    }
+    # Tests have kinds of their own.
+    kinds = {kind for kind in known_kinds().values() if kind.__module__.startswith("feira.")}
     assert kinds == set(HANDLERS)
     assert len({kind_of(kind) for kind in kinds}) == len(kinds)
-    assert kinds <= set(known_kinds().values())
 
 
 def test_a_kind_with_two_handlers_is_refused() -> None:
