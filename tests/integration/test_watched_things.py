@@ -43,7 +43,7 @@ async def test_watchers_of_a_product_begin_with_its_prices_and_what_is_left(
     state = msgspec.to_builtins(subscription.state)
     # One was bought, one is held by an order that is not paid.
     assert state == {
-        "variants": [{"variant": cast.ids["variant"], "price_minor": 1_000, "available": 498}]
+        "variants": [{"variant": cast.ids["variant"], "price_minor": 1_000, "available": 298}]
     }
 
 
@@ -53,7 +53,11 @@ async def test_a_shops_team_begins_with_the_orders_that_are_under_way(
     topic = shop_topic(ShopId(UUID(cast.ids["shop"])))
     subscription = await node.node.subscribe(topic, Watching(cast.people["owner"].user), None)
     assert msgspec.to_builtins(subscription.state) == {
-        "orders": [{"status": "pending_payment", "count": 1}, {"status": "paid", "count": 1}]
+        "orders": [
+            {"status": "pending_payment", "count": 1},
+            {"status": "paid", "count": 1},
+            {"status": "delivered", "count": 1},
+        ]
     }
 
 

@@ -34,6 +34,8 @@ def sound_values(shape: shapes.Type) -> Iterator[Any]:
             yield _TEXT
         case shapes.UUIDType():
             yield UUID_TEXT
+        case shapes.DateTimeType():
+            yield "2030-01-01T00:00:00Z"
         case shapes.BoolType():
             yield True
         case shapes.NoneType():

@@ -11,6 +11,7 @@ import msgspec
 from feira.http.routes import ENDPOINTS
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.notices import UnreadMessagesNotice
+from feira.services.chargebacks.answering import EvidenceInput
 from feira.services.notifications.notifications import notify
 from feira.services.orders.history import OrderFilter, OrderSearch
 from feira.services.orders.promotions import ChangePromotion, NewPromotion
@@ -21,8 +22,8 @@ from tests.integration.bad_input.door import Door, endpoint_of, name_of
 # Version 7 of 1970 and of the year 10889: clients make these, and their clocks may say anything.
 FIRST: Final = "00000000-0000-7000-8000-000000000000"
 LAST: Final = "ffffffff-ffff-7fff-bfff-ffffffffffff"
-# When a promotion is to begin and end; and which stretch of a history is asked for.
-PLANS: Final = (NewPromotion, ChangePromotion, OrderFilter, OrderSearch)
+# When a promotion is to begin and end; which stretch of a history is asked for; when goods were sent, as evidence.
+PLANS: Final = (NewPromotion, ChangePromotion, OrderFilter, OrderSearch, EvidenceInput)
 TIMES: Final = (
     msgspec.inspect.DateTimeType,
     msgspec.inspect.DateType,
@@ -152,6 +153,7 @@ async def test_cursors_from_the_beginning_and_the_end_of_time_give_pages(door: D
             "GET /v1/operations/jobs",
             "GET /v1/admin/reports",
             "GET /v1/orders/{order}/timeline",
+            "GET /v1/payouts/{payout}/lines",
         }:
             # Numbers and places, in which there is no time.
             continue

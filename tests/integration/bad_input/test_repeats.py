@@ -39,6 +39,8 @@ NOT_ON_STAGE: Final = {
     "POST /v1/checkout",
     # The job of the cast is dead.
     "POST /v1/operations/jobs/{job}/cancel",
+    # There is no money to pay out.
+    "POST /v1/shops/{shop}/payouts",
 }
 
 
