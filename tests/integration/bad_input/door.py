@@ -40,6 +40,8 @@ def part_for(endpoint: Endpoint) -> Part:
     if "/auth/" in endpoint.path:
         # Signing out would end what the others need.
         return "anonymous"
+    if "/disputes/" in endpoint.path:
+        return "support"
     if "/admin/" in endpoint.path or "/operations/" in endpoint.path:
         return "admin"
     if endpoint.service == "products" or endpoint.path.startswith(
