@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
-import asyncpg
 import msgspec
 import pytest
 
@@ -43,9 +42,6 @@ POINTS: Final = (
 async def room(config: Config, fresh_database_dsn: str) -> AsyncIterator[Room]:
     own = msgspec.structs.replace(config, postgres_dsn=fresh_database_dsn)
     async with open_room(own) as room:
-        owner = await asyncpg.connect(fresh_database_dsn)
-        await owner.execute("CREATE TABLE outside (key text PRIMARY KEY, calls int NOT NULL)")
-        await owner.close()
         room.more_handlers = {Chore: chore_handler(0)}
         yield room
 

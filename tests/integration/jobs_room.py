@@ -159,7 +159,8 @@ async def open_room(config: Config) -> AsyncGenerator[Room]:
     room.gate.set()
     owner = await asyncpg.connect(config.postgres_dsn)
     await owner.execute(
-        "CREATE TABLE IF NOT EXISTS marks (name text NOT NULL, attempt int NOT NULL)"
+        "CREATE TABLE IF NOT EXISTS marks (name text NOT NULL, attempt int NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS outside (key text PRIMARY KEY, calls int NOT NULL)"
     )
     await owner.close()
     try:
