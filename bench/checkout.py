@@ -141,6 +141,7 @@ async def record(config: Config) -> Recording:
             orders = await con.fetch(
                 "SELECT id FROM orders WHERE group_id = $1 ORDER BY number", group
             )
+            rules = await con.fetch("SELECT id FROM commission_rules")
     made = [
         Made(
             marker="INSERT INTO order_groups",
@@ -153,7 +154,13 @@ async def record(config: Config) -> Recording:
             columns={"id": checked_out.payment_id},
         ),
     ]
-    return Recording(statements=statements, cart=cart_of(1), made=made, now=now)
+    return Recording(
+        statements=statements,
+        cart=cart_of(1),
+        made=made,
+        shared=frozenset(rule["id"] for rule in rules),
+        now=now,
+    )
 
 
 class _Sides:

@@ -78,6 +78,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     statements: list[Statement]
     cart: Cart
     made: list[Made]
+    shared: frozenset[UUID]
+    """Ids that stand in the checkout of any cart: the market's own."""
     now: datetime
 
 
@@ -95,6 +97,7 @@ class _Writer:
         self._statements = recording.statements
         self._made = recording.made
         self._now = recording.now
+        self._shared = recording.shared
         self._expressions = _of_cart(recording.cart) | _of_made(recording.made)
         self._constants: dict[str, str] = {}
 
@@ -159,6 +162,8 @@ class _Writer:
         return " || ".join(parts)
 
     def _id(self, text: str) -> str:
+        if UUID(text) in self._shared:
+            return f"{self._constant(text)}::uuid"
         expression = self._expressions.get(UUID(text))
         if expression is None:
             raise ValueError(f"{text} is neither of the cart nor made by a statement of the script")

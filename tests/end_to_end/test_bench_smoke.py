@@ -127,7 +127,9 @@ def test_an_id_of_the_recorded_checkout_alone_is_an_error() -> None:
     stranger = cart_of(2).buyer
     statement = Statement(query="SELECT $1::uuid", arguments=(stranger,))
     now = Statement(query="SELECT now()", arguments=())
-    recording = Recording(statements=[now, statement], cart=cart, made=[], now=_any_time())
+    recording = Recording(
+        statements=[now, statement], cart=cart, made=[], shared=frozenset(), now=_any_time()
+    )
     with pytest.raises(ValueError, match=str(stranger)):
         write_script(recording)
 
@@ -135,7 +137,9 @@ def test_an_id_of_the_recorded_checkout_alone_is_an_error() -> None:
 def test_what_pgbench_would_take_for_a_variable_is_an_error() -> None:
     now = Statement(query="SELECT now()", arguments=())
     odd = Statement(query="SELECT 'a:b'", arguments=())
-    recording = Recording(statements=[now, odd], cart=cart_of(1), made=[], now=_any_time())
+    recording = Recording(
+        statements=[now, odd], cart=cart_of(1), made=[], shared=frozenset(), now=_any_time()
+    )
     with pytest.raises(ValueError, match="variable"):
         write_script(recording)
 

@@ -40,7 +40,9 @@ def part_for(endpoint: Endpoint) -> Part:
     if "/auth/" in endpoint.path:
         # Signing out would end what the others need.
         return "anonymous"
-    if "/disputes/" in endpoint.path:
+    if "/disputes/" in endpoint.path or (
+        endpoint.path.endswith("/refunds") and endpoint.method == "POST"
+    ):
         return "support"
     if "/admin/" in endpoint.path or "/operations/" in endpoint.path:
         return "admin"
