@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from feira.http.routes import ENDPOINTS
-from feira.http.statements import StatementQuery
+from feira.http.statements import StatementDays, StatementQuery
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.notices import UnreadMessagesNotice
 from feira.platform.domain.order_commands import ExtendShipBy, RequestMoreTime
@@ -37,6 +37,7 @@ PLANS: Final = (
     OrderFilter,
     OrderSearch,
     StatementQuery,
+    StatementDays,
     EvidenceInput,
     RequestMoreTime,
     ExtendShipBy,
