@@ -27,7 +27,7 @@ from feira.platform.domain.ids import (
 from feira.platform.domain.offers import OfferStatus
 from feira.platform.domain.order_state import OrderStatus
 from feira.platform.domain.refunds import RefundState
-from feira.platform.domain.returns import ReturnStatus
+from feira.platform.domain.return_state import ReturnStatus
 from feira.services.messaging.conversations import MemberView
 from feira.services.operations.job_views import JobKind
 from feira.services.orders.live import OrderCount

@@ -29,8 +29,7 @@ from feira.platform.domain.return_commands import (
     WithdrawReturn,
 )
 from feira.platform.domain.return_requests import ReturnableLine, ReturnableOrder, check_request
-from feira.platform.domain.returns import (
-    ACTORS,
+from feira.platform.domain.return_state import (
     OPEN,
     ReturnDeadline,
     ReturnDecision,
@@ -38,10 +37,8 @@ from feira.platform.domain.returns import (
     ReturnState,
     ReturnStatus,
     ReturnTerms,
-    allowed_actions,
-    decide,
-    first_deadline,
 )
+from feira.platform.domain.returns import ACTORS, allowed_actions, decide, first_deadline
 
 NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TERMS: Final = ReturnTerms(answer_s=100, send_s=200, arrive_s=300, settle_s=400)

@@ -29,7 +29,7 @@ from feira.platform.domain.ids import (
 from feira.platform.domain.offers import OfferStep
 from feira.platform.domain.order_commands import DeadlineKind
 from feira.platform.domain.order_state import ActorRole, Fact
-from feira.platform.domain.returns import ReturnFact
+from feira.platform.domain.return_state import ReturnFact
 
 # Waits of a failed job double from 2 s to at most an hour: twelve attempts span a bit more than an hour.
 BACKOFF_FIRST_S: Final = 2.0

@@ -21,7 +21,7 @@ from feira.platform.domain.offers import OfferStep
 from feira.platform.domain.payout_notices import PayoutNotice
 from feira.platform.domain.reports import ReportState
 from feira.platform.domain.return_commands import ReturnKind
-from feira.platform.domain.returns import ReturnFact
+from feira.platform.domain.return_state import ReturnFact
 
 
 class OrderPaidNotice(

@@ -18,7 +18,7 @@ from feira.platform.domain.ids import (
 )
 from feira.platform.domain.order_state import ActorRole
 from feira.platform.domain.return_commands import Condition, Remedy, ReturnCause, ReturnKind
-from feira.platform.domain.returns import ReturnDeadline, ReturnStatus
+from feira.platform.domain.return_state import ReturnDeadline, ReturnStatus
 
 
 class ReturnedLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,11 +19,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-from feira.platform.domain.ids import OrderLineId
 from feira.platform.domain.order_rejections import Rejection
 from feira.platform.domain.order_state import ActorRole
 from feira.platform.domain.return_commands import (
@@ -32,43 +31,20 @@ from feira.platform.domain.return_commands import (
     DeclineReturn,
     ReceivedUnits,
     ReceiveReturn,
-    Remedy,
     ReturnAction,
     ReturnDeadlineKind,
-    ReturnKind,
     SendReturn,
     SettleReturn,
     TimeUp,
     WithdrawReturn,
 )
-
-ReturnStatus = Literal[
-    "requested",
-    "approved",
-    "declined",
-    "withdrawn",
-    "expired",
-    "in_transit",
-    "received",
-    "refunded",
-    "exchanged",
-]
-ReturnFact = Literal[
-    "requested",
-    "approved",
-    "declined",
-    "withdrawn",
-    "expired",
-    "sent",
-    "received",
-    "refunded",
-    "exchanged",
-]
-"""What the logs tell, each as `return.` and this word."""
-
-OPEN: Final = frozenset[ReturnStatus]({"requested", "approved", "in_transit", "received"})
-VOID: Final = frozenset[ReturnStatus]({"declined", "withdrawn", "expired"})
-"""Nothing came of these: their units may be asked for again."""
+from feira.platform.domain.return_state import (
+    ReturnDeadline,
+    ReturnDecision,
+    ReturnState,
+    ReturnStatus,
+    ReturnTerms,
+)
 
 _SHOPS: Final = frozenset[ActorRole]({"seller", "support"})
 ACTORS: Final[Mapping[type[AnyReturnCommand | TimeUp], frozenset[ActorRole]]] = {
@@ -103,70 +79,6 @@ _DEADLINE_IN: Final[Mapping[ReturnStatus, ReturnDeadlineKind]] = {
     "in_transit": "settle",
     "received": "settle",
 }
-_FACTS: Final[Mapping[ReturnStatus, ReturnFact]] = {
-    "requested": "requested",
-    "approved": "approved",
-    "declined": "declined",
-    "withdrawn": "withdrawn",
-    "expired": "expired",
-    "in_transit": "sent",
-    "received": "received",
-    "refunded": "refunded",
-    "exchanged": "exchanged",
-}
-
-
-class ReturnTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """How long each step may take, in seconds."""
-
-    answer_s: int
-    send_s: int
-    arrive_s: int
-    """From sending until the shop has to have said what came back."""
-    settle_s: int
-
-
-class ReturnLine(msgspec.Struct, frozen=True, kw_only=True):
-    line: OrderLineId
-    quantity: int
-    received: int = 0
-
-
-class ReturnDeadline(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens by itself, and when."""
-
-    kind: ReturnDeadlineKind
-    due_at: datetime
-
-
-class ReturnState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a decision depends on."""
-
-    kind: ReturnKind
-    remedy: Remedy
-    status: ReturnStatus
-    version: int
-    lines: tuple[ReturnLine, ...]
-    deadline: ReturnDeadline | None
-    terms: ReturnTerms
-
-
-class ReturnDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened: the next state, and what has to move with it in the same transaction.
-
-    `arrived` is what came back (with `restock` for the shelf). `refund_minor`, where the return is refunded, is null
-    for the full price of what arrived.
-    """
-
-    status: ReturnStatus
-    version: int
-    deadline: ReturnDeadline | None
-    arrived: tuple[ReceivedUnits, ...] = ()
-    refund_minor: int | None = None
-
-    @property
-    def fact(self) -> ReturnFact:
-        return _FACTS[self.status]
 
 
 def first_deadline(terms: ReturnTerms, now: datetime) -> ReturnDeadline:

@@ -9,7 +9,8 @@ import msgspec
 
 from feira.platform.domain.ids import OrderId, ReturnId
 from feira.platform.domain.return_commands import TimeUp
-from feira.platform.domain.returns import ReturnDecision, decide
+from feira.platform.domain.return_state import ReturnDecision
+from feira.platform.domain.returns import decide
 from feira.platform.runtime.config import Config
 from feira.services.orders.rows import lock_order
 from feira.services.returns.actors import TIMER

@@ -20,7 +20,7 @@ from feira.platform.domain.order_commands import Cancel, LineQuantity
 from feira.platform.domain.order_state import Decision
 from feira.platform.domain.orders import decide
 from feira.platform.domain.refunds import RefundPrice, Sold, price_units
-from feira.platform.domain.returns import ReturnTerms
+from feira.platform.domain.return_state import ReturnTerms
 from feira.platform.runtime.config import Config
 from feira.services.orders.announcements import Move
 from feira.services.orders.orders import mark_paid

@@ -26,7 +26,7 @@ from feira.platform.domain.return_commands import (
     ReturnKind,
 )
 from feira.platform.domain.return_events import Return, ReturnedLine
-from feira.platform.domain.returns import (
+from feira.platform.domain.return_state import (
     ReturnDeadline,
     ReturnLine,
     ReturnState,

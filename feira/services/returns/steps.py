@@ -35,7 +35,7 @@ from feira.platform.domain.return_events import (
     ReturnSent,
     ReturnWithdrawn,
 )
-from feira.platform.domain.returns import VOID, ReturnDecision, ReturnFact
+from feira.platform.domain.return_state import VOID, ReturnDecision, ReturnFact
 from feira.platform.domain.topics import order_topic
 from feira.platform.runtime.config import Config
 from feira.services.messaging.appending import append_event
