@@ -232,10 +232,13 @@ class PresenceStore:
         """Have commands carried out in one round trip; None when Redis is away."""
         if time.monotonic() < self._away_until:
             return None
-        pipeline = self._redis.pipeline(transaction=False)
-        commands(pipeline)
         try:
-            async with asyncio.timeout(within_s):
+            # Left in whatever way, it gives its connection back.
+            async with (
+                asyncio.timeout(within_s),
+                self._redis.pipeline(transaction=False) as pipeline,
+            ):
+                commands(pipeline)
                 return await cast("Awaitable[list[Any]]", pipeline.execute())
         except (RedisError, OSError) as error:
             log.warning("presence_unknown", error=type(error).__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import msgspec
@@ -25,8 +24,6 @@ async def test_a_rolling_restart_loses_nothing(
 async def test_a_rolling_restart_under_two_thousand_sockets_loses_nothing(
     config: Config, fresh_database_dsn: str, tmp_path: Path
 ) -> None:
-    # Debugging would cost this process more than all its sockets.
-    asyncio.get_running_loop().set_debug(False)
     settings = msgspec.structs.replace(config, postgres_dsn=fresh_database_dsn)
     await _restart_both(settings, tmp_path, talks=20, listeners=2_000, say_every_s=1.0)
 
