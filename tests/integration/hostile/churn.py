@@ -72,6 +72,10 @@ class Churn:
                 raw.send(text(command))
                 continue
             answer = await raw.ask(next(_ids), **command)
+            if answer.get("error", {}).get("code") == "socket.rate_limited":
+                # A few people with very many sockets: as it should be.
+                await asyncio.sleep(answer["error"]["retry_after"])
+                continue
             assert "error" not in answer, answer
             self.said += "send" in command
         # What is under way when it vanishes is the point.
