@@ -52,6 +52,8 @@ def complete(config: Config, endpoints: Endpoints, data_dir: Path, host: str, po
         mail_dir=mail_dir.absolute(),
         secret_key=config.secret_key or made.secret_key,
         sandbox_webhook_secret=config.sandbox_webhook_secret or made.sandbox_webhook_secret,
+        # Receivers under development are on this machine too.
+        webhooks_to_loopback=config.environment == "development",
     )
 
 

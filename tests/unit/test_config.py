@@ -162,3 +162,10 @@ def test_every_setting_is_described_with_its_source(tmp_path: Path) -> None:
 def test_a_config_survives_the_way_through_the_environment() -> None:
     config = load_config(PRODUCTION | {"FEIRA_CORS_ORIGINS": "https://a.example,https://b.example"})
     assert load_config(to_environment(config)) == config
+
+
+def test_production_sends_no_webhooks_to_its_own_machine() -> None:
+    assert not load_config(PRODUCTION).webhooks_to_loopback
+    assert load_config({"FEIRA_WEBHOOKS_TO_LOOPBACK": "true"}).webhooks_to_loopback
+    with pytest.raises(ConfigError, match="webhooks_to_loopback"):
+        load_config(PRODUCTION | {"FEIRA_WEBHOOKS_TO_LOOPBACK": "true"})

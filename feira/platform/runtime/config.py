@@ -132,6 +132,13 @@ class Config(PaymentSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = "Feira <no-reply@feira.localhost>"
     search: Annotated[Literal["postgres"], Meta(description="Search engine.")] = "postgres"
 
+    webhooks_to_loopback: Annotated[
+        bool,
+        Meta(
+            description="Whether webhooks may go to this machine itself, also by http://. For development."
+        ),
+    ] = False
+
     log_level: Annotated[LogLevel, Meta(description="Lowest level that is written.")] = "info"
     log_format: Annotated[
         Literal["console", "json"], Meta(description="For eyes, or one JSON object a line.")

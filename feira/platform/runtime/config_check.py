@@ -49,6 +49,12 @@ def check_together(config: "Config", given: frozenset[str]) -> None:
             raise _missing(name, f"and payments = {config.payments} cannot work without it")
     if config.environment != "production":
         return
+    if config.webhooks_to_loopback:
+        raise ConfigError(
+            "webhooks_to_loopback",
+            "true, and receivers of webhooks could reach what only this machine may",
+            "Should be false in production",
+        )
     required = _REQUIRED_IN_PRODUCTION
     if config.payments == "sandbox":
         required += ("sandbox_webhook_secret",)

@@ -1,0 +1,1 @@
+"""Sending to receivers of webhooks."""
