@@ -49,12 +49,10 @@ async def test_a_server_does_not_grow_with_those_who_were_there(
     allow_many_sockets()
     async with open_stage(msgspec.structs.replace(config, **changed)) as stage:
         churn = Churn(port=port, seed=chosen_seed())
-        await _one_round(stage, churn, SOAK_S / 3)
+        await _rounds(stage, churn, SOAK_S / 3)
         files, before = await _settled(stage)
         warm = churn.visits
-        until = time.monotonic() + SOAK_S * 2 / 3
-        while (left := until - time.monotonic()) > 1:
-            await _one_round(stage, churn, min(ROUND_S, left))
+        await _rounds(stage, churn, SOAK_S * 2 / 3)
         files_after, after = await _settled(stage)
         print(
             f"{churn.visits - warm:,} sockets after {warm:,}: {before:,} KiB, then {after:,} KiB;"
@@ -64,13 +62,15 @@ async def test_a_server_does_not_grow_with_those_who_were_there(
     assert files_after <= files + 5
 
 
-async def _one_round(stage: Stage, churn: Churn, for_s: float) -> None:
+async def _rounds(stage: Stage, churn: Churn, for_s: float) -> None:
     """Tokens live for minutes, so every round has people of its own."""
-    talkers = await make_talkers(stage, 20)
-    visitors = [
-        Visitor(token=one.token, topic=f"conversation:{one.conversation}") for one in talkers
-    ]
-    await churn.run(visitors, for_s=for_s)
+    until = time.monotonic() + for_s
+    while (left := until - time.monotonic()) > 1:
+        talkers = await make_talkers(stage, 20)
+        visitors = [
+            Visitor(token=one.token, topic=f"conversation:{one.conversation}") for one in talkers
+        ]
+        await churn.run(visitors, for_s=min(ROUND_S, left))
 
 
 async def _settled(stage: Stage) -> tuple[int, int]:
