@@ -9,11 +9,13 @@ import argparse
 import asyncio
 import sys
 
+from feira.commands.operator import operator
 from feira.platform.domain.errors import FeiraError
 from feira.platform.runtime.config import Config
+from feira.services.audit.recording import record as audit
 from feira.services.ledger.checks import CheckView, examine, record
 from feira.services.ledger.reconciliation import Reconciliation, compare, import_movements
-from feira.sql.database import open_quiet_database
+from feira.sql.database import Tx, open_quiet_database
 
 _EXIT_FINDINGS = 1
 _EXIT_FAILED = 2
@@ -34,7 +36,7 @@ def run(config: Config, args: argparse.Namespace) -> int:
             made = asyncio.run(_reconcile(config))
             print("\n".join(_comparison(made)))
             return _EXIT_FINDINGS if made.open_count else 0
-        check = asyncio.run(_check(config))
+        check = asyncio.run(check_now(config))
         print("\n".join(_table(check)))
         return _EXIT_FINDINGS if check.findings else 0
     except (FeiraError, OSError) as error:
@@ -42,10 +44,18 @@ def run(config: Config, args: argparse.Namespace) -> int:
         return _EXIT_FAILED
 
 
-async def _check(config: Config) -> CheckView:
+async def check_now(config: Config) -> CheckView:
+    """Check every rule, and keep what was found."""
     async with open_quiet_database(config.postgres_dsn) as database:
         findings = await examine(database)
-        return await database.transact(lambda tx: record(tx, findings, cause="command"))
+
+        async def keep(tx: Tx) -> CheckView:
+            check = await record(tx, findings, cause="command")
+            facts = {"findings": check.findings_count}
+            await audit(tx, operator(), "ledger.check", "ledger_check", check.id, after=facts)
+            return check
+
+        return await database.transact(keep)
 
 
 async def _reconcile(config: Config) -> Reconciliation:
@@ -54,9 +64,14 @@ async def _reconcile(config: Config) -> Reconciliation:
 
     async with open_ground(config) as ground:
         imported = await import_movements(ground.market)
-        return await ground.market.database.transact(
-            lambda tx: compare(tx, ground.market.payments.name, imported_count=imported)
-        )
+
+        async def keep(tx: Tx) -> Reconciliation:
+            made = await compare(tx, ground.market.payments.name, imported_count=imported)
+            facts = {"imported": imported, "new": made.new_count, "open": made.open_count}
+            await audit(tx, operator(), "ledger.reconcile", "ledger", made.provider, after=facts)
+            return made
+
+        return await ground.market.database.transact(keep)
 
 
 def _comparison(made: Reconciliation) -> list[str]:

@@ -7,11 +7,13 @@ import asyncio
 import sys
 from uuid import UUID
 
+from feira.commands.operator import operator
 from feira.platform.domain.errors import FeiraError
 from feira.platform.domain.ids import ShopId
 from feira.platform.gateways.payments.objects import Account
 from feira.platform.runtime.config import Config
-from feira.services.users.shops import record_account
+from feira.services.audit.recording import record
+from feira.services.users.shops import lock_shop, record_account
 from feira.sql.database import Tx, open_quiet_database
 
 
@@ -47,7 +49,18 @@ async def tie(config: Config, shop: ShopId, reference: str) -> Account:
         await gateway.close()
 
     async def keep(tx: Tx) -> None:
+        before = await lock_shop(tx, shop)
         await record_account(tx, shop, account)
+        await record(
+            tx,
+            operator(),
+            "shop.tie_account",
+            "shop",
+            shop,
+            account=before.owner_id,
+            before={"account": before.provider_account, "status": before.provider_status},
+            after={"account": account.reference, "status": account.status},
+        )
 
     async with open_quiet_database(config.postgres_dsn) as database:
         await database.transact(keep)

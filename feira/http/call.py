@@ -11,8 +11,10 @@ from typing import TypeVar
 from aiohttp import web
 
 from feira.actors.actors import Actors
+from feira.platform.domain.audit import Origin
 from feira.platform.domain.errors import Conflict, InvalidInput, NotSignedIn
 from feira.platform.domain.permissions import Principal
+from feira.platform.runtime.client import origin_of
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.idempotency import once
@@ -40,6 +42,11 @@ class Call:
                 "Sign in to do this: send an access token as Authorization: Bearer.",
             )
         return self.caller
+
+    @property
+    def origin(self) -> Origin:
+        """From where the request came."""
+        return origin_of(self.request)
 
     @cached_property
     def idempotency_key(self) -> str | None:

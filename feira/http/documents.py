@@ -25,7 +25,7 @@ async def get_invoice_pdf(call: Call, order: OrderId) -> web.Response:
     """From payment on. It says what was agreed then, whatever happened to the order since."""
     invoice = await _invoice(call, order)
     body = await asyncio.to_thread(invoice_pdf, invoice)
-    return _file(body, "application/pdf", f"invoice-{invoice.name}.pdf")
+    return file_answer(body, "application/pdf", f"invoice-{invoice.name}.pdf")
 
 
 @endpoint(
@@ -36,7 +36,7 @@ async def get_invoice_pdf(call: Call, order: OrderId) -> web.Response:
 )
 async def get_invoice_csv(call: Call, order: OrderId) -> web.Response:
     invoice = await _invoice(call, order)
-    return _file(invoice_csv(invoice), "text/csv", f"invoice-{invoice.name}.csv")
+    return file_answer(invoice_csv(invoice), "text/csv", f"invoice-{invoice.name}.csv")
 
 
 @endpoint(
@@ -46,7 +46,7 @@ async def get_purchases_csv(call: Call, query: OrderSearch) -> web.Response:
     """Newest first, up to 10,000; narrow it by dates for more."""
     async with call.market.database.connection() as con:
         body = await export_purchases(con, call.principal, query)
-    return _file(body, "text/csv", "orders.csv")
+    return file_answer(body, "text/csv", "orders.csv")
 
 
 @endpoint(
@@ -59,7 +59,7 @@ async def get_sales_csv(call: Call, shop: ShopId, query: OrderSearch) -> web.Res
     """Newest first, up to 10,000; narrow it by dates for more."""
     async with call.market.database.connection() as con:
         body = await export_sales(con, shop, call.principal, query)
-    return _file(body, "text/csv", "orders.csv")
+    return file_answer(body, "text/csv", "orders.csv")
 
 
 async def _invoice(call: Call, order: OrderId) -> Invoice:
@@ -67,7 +67,8 @@ async def _invoice(call: Call, order: OrderId) -> Invoice:
         return await read_invoice(con, call.principal, order)
 
 
-def _file(body: bytes, content_type: str, name: str) -> web.Response:
+def file_answer(body: bytes, content_type: str, name: str) -> web.Response:
+    """A file to save; no cache keeps it."""
     return web.Response(
         body=body,
         content_type=content_type,

@@ -19,9 +19,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from feira.http import metrics, problem
 from feira.platform.domain.errors import FeiraError
+from feira.platform.runtime.client import REQUEST_ID
 
-REQUEST_ID: Final = web.RequestKey("request_id", str)
-"""Names a request in logs, problems and the X-Request-ID header."""
 _PREPARED: Final = web.RequestKey("prepared", bool)
 
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")

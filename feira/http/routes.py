@@ -7,6 +7,7 @@ from typing import Final
 from feira.http import (
     actors,
     attachments,
+    audit,
     blocks,
     carts,
     conversations,
@@ -63,4 +64,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *jobs.ENDPOINTS,
     *actors.ENDPOINTS,
     *ledger.ENDPOINTS,
+    *audit.ENDPOINTS,
 )

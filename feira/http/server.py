@@ -19,6 +19,7 @@ from feira.http.middlewares import edge, response_headers
 from feira.http.routes import ENDPOINTS
 from feira.platform.domain.errors import NotFound, Unavailable
 from feira.platform.domain.permissions import Principal
+from feira.platform.runtime.client import origin_of
 from feira.services.market import Market
 from feira.services.users.authentication import authenticate, bearer_token
 
@@ -109,7 +110,7 @@ async def authenticate_request(market: Market, request: web.Request) -> Principa
     token = bearer_token(request.headers.get("Authorization"))
     if token is None:
         return None
-    authenticated = await authenticate(market, token)
+    authenticated = await authenticate(market, token, origin_of(request))
     structlog.contextvars.bind_contextvars(user_id=str(authenticated.principal.user_id))
     return authenticated.principal
 

@@ -8,11 +8,11 @@ from uuid import UUID
 import msgspec
 
 from feira.http.call import Call
-from feira.http.client import client_address, user_agent
 from feira.http.endpoint import Answer, endpoint
 from feira.http.refresh_cookie import NO_STORE, clear_cookie, cookie_token, set_cookie
 from feira.platform.domain.errors import NotSignedIn
 from feira.platform.domain.ids import AddressId, SessionId
+from feira.platform.runtime.client import client_address, user_agent
 from feira.platform.runtime.tokens import JsonWebKeySet
 from feira.services.users import accounts, addresses, authentication, fields, profile, sessions
 from feira.sql.database import Tx
@@ -156,7 +156,7 @@ async def request_password_reset(call: Call, body: accounts.EmailRequest) -> acc
 )
 async def confirm_password_reset(call: Call, body: accounts.ConfirmPasswordReset) -> None:
     """The token is in the link `/?reset=TOKEN` of the e-mail. Every session of the account ends."""
-    await accounts.confirm_password_reset(call.market.database, body)
+    await accounts.confirm_password_reset(call.market.database, body, origin=call.origin)
 
 
 @endpoint(
@@ -201,8 +201,8 @@ async def get_sessions(call: Call, query: PageQuery) -> sessions.SessionPage:
     "DELETE", "/v1/me/sessions/{session}", service="users", summary="End one of the own sessions."
 )
 async def delete_session(call: Call, session: SessionId) -> None:
-    user = call.principal.user_id
-    await call.transact(NOTHING, lambda tx: sessions.revoke_own(tx, user, session))
+    principal = call.principal
+    await call.transact(NOTHING, lambda tx: sessions.revoke_own(tx, principal, session))
 
 
 @endpoint("GET", "/v1/me/addresses", service="users", summary="List the own address book.")

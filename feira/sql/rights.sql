@@ -1,4 +1,4 @@
--- What the application's role may do: read and write every table, but never change or remove what the ledger says.
+-- What the application's role may do: read and write every table, but never change or remove what the ledger and the audit log say.
 -- Run after every migration, so that new tables are the application's too. It owns nothing: it can neither
 -- change a table nor disable a trigger.
 DO $$
@@ -17,4 +17,5 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public, sandbox GRANT SELECT, INSERT, UPDATE,
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM feira_app;
 REVOKE UPDATE, DELETE ON ledger_accounts, ledger_transactions, ledger_postings FROM feira_app;
 REVOKE UPDATE, DELETE ON provider_movements FROM feira_app;
+REVOKE UPDATE, DELETE ON audit_entries FROM feira_app;
 REVOKE DELETE ON ledger_balances FROM feira_app;

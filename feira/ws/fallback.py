@@ -25,6 +25,7 @@ from feira.platform.domain.errors import (
     Unavailable,
 )
 from feira.platform.domain.permissions import Principal
+from feira.platform.runtime.client import origin_of
 from feira.services.users.authentication import authenticate, bearer_token
 from feira.ws import metrics
 from feira.ws.commands import Commands, rate_limited
@@ -55,7 +56,7 @@ async def open_stream(server: SocketServer, request: web.Request) -> web.StreamR
     hello = encode_message({"stream": StreamOpened(id=line.stream_id)}, "json")
     try:
         await answer.write(b"data: " + hello.data + b"\n\n")
-        server.open(line)
+        server.open(line, origin_of(request))
         take_over(request, line)
     except ConnectionError:
         # The client is gone; aiohttp finds out the same way.
@@ -74,7 +75,7 @@ async def carry_out(server: SocketServer, request: web.Request) -> web.Response:
         )
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            principal = (await authenticate(server.market, token)).principal
+            principal = (await authenticate(server.market, token, origin_of(request))).principal
             post = _Post(server, principal, _stream_of(request))
             try:
                 incoming = decode_frame(await _read_frame(server, request), "json")

@@ -12,7 +12,9 @@ import structlog
 from aiohttp import web
 
 from feira.actors.node import Node
+from feira.platform.domain.audit import Origin
 from feira.platform.domain.errors import Unavailable
+from feira.platform.runtime.client import origin_of
 from feira.platform.runtime.tasks import TaskOwner
 from feira.services.market import Market
 from feira.ws import fallback, handshake, metrics
@@ -88,7 +90,7 @@ class SocketServer:
         try:
             await answer.prepare(request)
             await answer.write_eof()
-            self.open(connection)
+            self.open(connection, origin_of(request))
             handshake.take_over(request, connection)
         except ConnectionError:
             # The client is gone; aiohttp finds out the same way.
@@ -106,9 +108,9 @@ class SocketServer:
                 "socket.unavailable", "This server takes no new sockets right now.", retry_after_s=1
             )
 
-    def open(self, line: Line) -> None:
-        """Begin a session on a line."""
-        session = Session(self, line)
+    def open(self, line: Line, origin: Origin) -> None:
+        """Begin a session on a line that came from `origin`."""
+        session = Session(self, line, origin)
         line.serve(session)
         self.sessions.add(session)
         metrics.OPEN.inc()

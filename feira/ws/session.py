@@ -16,6 +16,7 @@ import structlog
 
 from feira.actors.frames import Encoding, Frame, PushFrames
 from feira.actors.mail import Position, Subscription
+from feira.platform.domain.audit import Origin
 from feira.platform.domain.errors import (
     Conflict,
     FeiraError,
@@ -70,8 +71,9 @@ _REFUSED: Final = {
 class Session:
     """A `topic.Watcher` and an `inbox.SessionHolder`."""
 
-    def __init__(self, server: SocketServer, connection: Line) -> None:
+    def __init__(self, server: SocketServer, connection: Line, origin: Origin) -> None:
         self._server = server
+        self._origin = origin
         self._node = server.node
         self._market = server.market
         self.connection: Final = connection
@@ -129,7 +131,7 @@ class Session:
         lost: list[Topic] = []
         try:
             async with self._market.database.connection() as con:
-                principal = await recall(con, self.user_id, self.session_id)
+                principal = await recall(con, self.user_id, self.session_id, self._origin)
                 for topic in list(self._topics):
                     try:
                         await require_watch(con, principal, topic)
@@ -279,7 +281,7 @@ class Session:
         )
 
     async def _enter(self, command: Connect) -> dict[str, dict[str, Any]]:
-        signed_in = await authenticate(self._market, command.token)
+        signed_in = await authenticate(self._market, command.token, self._origin)
         resume = {parse_topic(name): seen.position() for name, seen in command.resume.items()}
         self._principal = signed_in.principal
         self._token_expires_at = signed_in.expires_at
@@ -358,7 +360,7 @@ class Session:
     async def _refresh(
         self, principal: Principal, identifier: int | None, command: Refresh
     ) -> None:
-        signed_in = await authenticate(self._market, command.token)
+        signed_in = await authenticate(self._market, command.token, self._origin)
         if signed_in.principal.session_id != principal.session_id:
             raise NotSignedIn(
                 "auth.other_session", "This token belongs to another session; open a new socket."

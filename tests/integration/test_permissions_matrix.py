@@ -17,6 +17,7 @@ from feira.http.routes import ENDPOINTS
 from feira.platform.domain.topics import TopicKind
 from feira.platform.runtime.config import Config
 from feira.ws.close_codes import CloseCode
+from tests.integration.audit_log import SUCCEED_ELSEWHERE, is_privileged, mistake_in_log
 from tests.integration.cast import PARTS, Cast, Part, address_of, assemble
 from tests.integration.sockets import opened
 from tests.integration.sound_requests import bodies
@@ -37,6 +38,7 @@ POST   /v1/auth/password-reset/confirm                 ok  ok  ok  ok  ok  ok  o
 GET    /.well-known/jwks.json                          ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/me                                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 PATCH  /v1/me                                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
+GET    /v1/me/security-events                          401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 GET    /v1/me/sessions                                 401 ok  ok  ok  ok  ok  ok  ok  ok  ok
 DELETE /v1/me/sessions/{session}                       401 404 ok  404 404 404 404 404 404 404
 GET    /v1/me/addresses                                401 ok  ok  ok  ok  ok  ok  ok  ok  ok
@@ -198,6 +200,8 @@ POST   /v1/operations/jobs/kinds/{kind}/requeue        401 403 403 403 403 403 4
 POST   /v1/operations/jobs/kinds/{kind}/pause          401 403 403 403 403 403 403 403 403 ok
 POST   /v1/operations/jobs/kinds/{kind}/resume         401 403 403 403 403 403 403 403 403 ok
 GET    /v1/operations/actors                           401 403 403 403 403 403 403 ok  ok  ok
+GET    /v1/operations/audit                            401 403 403 403 403 403 403 403 403 ok
+GET    /v1/operations/audit.csv                        401 403 403 403 403 403 403 403 403 ok
 GET    /v1/operations/ledger/balances                  401 403 403 403 403 403 403 403 ok  ok
 POST   /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
@@ -323,10 +327,17 @@ async def test_everybody_gets_through_the_doors_that_are_theirs_and_no_others(
     node: RunningNode, cast: Cast
 ) -> None:
     wrong: list[str] = []
+    succeeded: set[str] = set()
     async with ClientSession(f"http://127.0.0.1:{node.port}") as session:
         for row in rows():
             for part in PARTS:
-                status, code = await _try(session, cast, row, part)
+                request_id = uuid4().hex
+                status, code = await _try(session, cast, row, part, request_id)
+                mistake = await mistake_in_log(cast.market.database, row, part, status, request_id)
+                if mistake is not None:
+                    wrong.append(f"{row.method} {row.path} {row.variation} by {part}: {mistake}")
+                elif is_privileged(row, part) and status < 400:
+                    succeeded.add(row.endpoint)
                 happened = str(status) if status in {401, 403, 404} else "ok"
                 if status >= 500 or happened != row.expected[part]:
                     wrong.append(
@@ -334,14 +345,18 @@ async def test_everybody_gets_through_the_doors_that_are_theirs_and_no_others(
                         f" {status} {code}, not {row.expected[part]}"
                     )
     assert not wrong, "\n".join(wrong)
+    tried = {row.endpoint for row in rows() for part in PARTS if is_privileged(row, part)}
+    assert tried - succeeded == SUCCEED_ELSEWHERE
 
 
-async def _try(session: ClientSession, cast: Cast, row: Row, part: Part) -> tuple[int, str]:
+async def _try(
+    session: ClientSession, cast: Cast, row: Row, part: Part, request_id: str
+) -> tuple[int, str]:
     ids = dict(cast.ids)
     for name in USED_UP:
         if "{" + name + "}" in row.path and row.method != "GET":
             ids[name] = await cast.fresh(name)
-    headers = cast.headers(part) | {"Idempotency-Key": uuid4().hex}
+    headers = cast.headers(part) | {"Idempotency-Key": uuid4().hex, "X-Request-ID": request_id}
     if row.path == "/v1/auth/logout" and part != "anonymous":
         # From another device: the next lines need this session.
         headers["Authorization"] = f"Bearer {await cast.another_token(part)}"

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from feira.platform.domain.audit import NOWHERE, Origin
 from feira.platform.domain.errors import NotAllowed, NotSignedIn
 from feira.platform.domain.ids import SessionId, UserId
 
@@ -89,6 +90,7 @@ Action = Literal[
     "jobs.read",
     "jobs.steer",
     "actors.read",
+    "audit.read",
     "topic.watch_inbox",
     "topic.watch_shop",
     "topic.watch_ops",
@@ -160,10 +162,14 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "jobs.read": frozenset({"support", "finance", "admin"}),
     "jobs.steer": frozenset({"admin"}),
     "actors.read": frozenset({"support", "finance", "admin"}),
+    "audit.read": frozenset({"admin"}),
     "topic.watch_inbox": frozenset({"self"}),
     "topic.watch_shop": frozenset({"owner", "staff", "support", "admin"}),
     "topic.watch_ops": frozenset({"support", "finance", "admin"}),
 }
+
+
+PLATFORM_ROLES: Final = frozenset[Role]({"support", "finance", "admin"})
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +180,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
     roles: frozenset[Role]
     """Platform-wide roles, `anyone`, `user`, and `verified` where it applies."""
+    origin: Origin = NOWHERE
+    """From where they ask, for the audit log."""
 
 
 def is_allowed(
@@ -183,6 +191,13 @@ def is_allowed(
     everybody: frozenset[Role] = frozenset({"anyone"})
     roles = (everybody if principal is None else principal.roles) | relations
     return not PERMISSIONS[action].isdisjoint(roles)
+
+
+def is_privileged(
+    action: Action, principal: Principal, relations: AbstractSet[Role] = frozenset()
+) -> bool:
+    """Say whether nothing but a platform-wide role lets them: then the audit log has to hear of it."""
+    return PERMISSIONS[action].isdisjoint((principal.roles - PLATFORM_ROLES) | relations)
 
 
 def require(

@@ -13,9 +13,10 @@ from feira.platform.domain.chargebacks import DECIDED
 from feira.platform.domain.errors import Conflict, NotAllowed
 from feira.platform.domain.ids import ChargebackId
 from feira.platform.domain.payout_jobs import SubmitEvidence
-from feira.platform.domain.permissions import Principal, is_allowed, require
+from feira.platform.domain.permissions import Principal, is_allowed, is_privileged, require
 from feira.platform.gateways.payments.objects import Evidence
 from feira.platform.gateways.payments.refusal import GatewayRefused
+from feira.services.audit.recording import record
 from feira.services.chargebacks.outcomes import apply_dispute, tell
 from feira.services.chargebacks.rows import (
     SQL,
@@ -76,6 +77,16 @@ async def answer(
         SQL["store_evidence"], chargeback_id, msgspec.json.encode(evidence), principal.user_id
     )
     tx.enqueue(SubmitEvidence(chargeback=chargeback_id), dedup=f"evidence:{chargeback_id}")
+    if is_privileged("chargeback.answer", principal, relations):
+        await record(
+            tx,
+            principal,
+            "chargeback.answer",
+            "chargeback",
+            chargeback_id,
+            before={"state": row.state, "evidence_due_at": row.evidence_due_at},
+            after={"evidence_at": tx.now},
+        )
     tell(tx, replace(row, evidence_at=tx.now), shares)
     return await read_view(tx.con, principal, chargeback_id)
 

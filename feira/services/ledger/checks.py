@@ -18,6 +18,7 @@ from feira.platform.domain.jobs import CheckLedger
 from feira.platform.domain.ledger_events import LedgerCheckFailed
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import OPS
+from feira.services.audit.recording import record as audit
 from feira.services.payments.invariants import INVARIANTS, Finding, check
 from feira.sql.database import Database, Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one, load_queries
@@ -68,6 +69,7 @@ async def request_check(tx: Tx, principal: Principal) -> CheckView:
     require("ledger.read", principal)
     check_id = await _insert(tx, "operator", principal.user_id)
     tx.enqueue(CheckLedger(check=check_id), dedup=f"ledger_check:{check_id}")
+    await audit(tx, principal, "ledger.check", "ledger_check", check_id)
     return await _read(tx.con, check_id)
 
 

@@ -25,6 +25,7 @@ from feira.platform.domain.ledger_events import LedgerDifferencesFound
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import OPS
 from feira.platform.gateways.payments.objects import BalanceTransaction
+from feira.services.audit.recording import record
 from feira.services.market import Market
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one, load_queries
@@ -171,6 +172,7 @@ async def request_reconciliation(tx: Tx, principal: Principal) -> None:
     """Have a worker import and compare now."""
     require("ledger.read", principal)
     tx.enqueue(MatchProviderMovements())
+    await record(tx, principal, "ledger.reconcile", "ledger", "market")
 
 
 async def list_reconciliations(
@@ -211,6 +213,21 @@ async def acknowledge(
     if difference.settled_at is not None:
         raise Conflict("ledger.difference_settled", "The ledger and the provider agree by now.")
     await tx.con.execute(SQL["acknowledge"], difference_id, principal.user_id, wanted.reason)
+    await record(
+        tx,
+        principal,
+        "ledger.acknowledge",
+        "ledger_difference",
+        difference_id,
+        reason=wanted.reason,
+        before={"acknowledged_by": difference.acknowledged_by, "reason": difference.reason},
+        after={
+            "provider_minor": difference.provider_minor,
+            "ledger_minor": difference.ledger_minor,
+            "currency": difference.currency,
+            "source": difference.source,
+        },
+    )
     return await _lock(tx, difference_id)
 
 

@@ -10,8 +10,15 @@ from feira.platform.domain.contact_details import warnings_of
 from feira.platform.domain.ids import ConversationId
 from feira.platform.domain.messages import MessageText, require_changeable, require_editable
 from feira.platform.domain.messaging_events import MessageDeleted, MessageEdited, MessagePosted
-from feira.platform.domain.permissions import Principal, Role, is_allowed, require
+from feira.platform.domain.permissions import (
+    Principal,
+    Role,
+    is_allowed,
+    is_privileged,
+    require,
+)
 from feira.platform.domain.spam import require_few_links
+from feira.services.audit.recording import record
 from feira.services.messaging.attachments import forget_sent
 from feira.services.messaging.changes import (
     SQL,
@@ -98,7 +105,35 @@ async def delete_message(
     ):
         raise not_a_conversation()
     found = await lock_message(tx, conversation, message)
-    require("message.delete", principal, _relations(found, principal))
+    relations = _relations(found, principal)
+    require("message.delete", principal, relations)
+    change = await leave_tombstone(tx, principal, conversation, message, found)
+    if found.deleted_seq is None and is_privileged("message.delete", principal, relations):
+        await record(
+            tx,
+            principal,
+            "message.delete",
+            "message",
+            f"{conversation}/{message}",
+            after={"sender": found.sender, "tombstone": change.seq},
+        )
+    return change
+
+
+async def leave_tombstone(
+    tx: Tx,
+    principal: Principal,
+    conversation: ConversationId,
+    message: int,
+    found: LockedMessage | None = None,
+) -> LoggedChange:
+    """Take a message's text away, for whoever was asked whether they may.
+
+    Raises:
+        NotFound: `message.not_found`.
+        Rejected: `message.not_text`.
+    """
+    found = found or await lock_message(tx, conversation, message)
     if found.deleted_seq is not None:
         deleted_at = found.posted.deleted_at
         assert deleted_at is not None, "a tombstone says since when"

@@ -26,6 +26,7 @@ from feira.platform.domain.messaging_events import (
 )
 from feira.platform.domain.permissions import Principal, is_allowed, require
 from feira.platform.domain.topics import OPS, inbox_topic
+from feira.services.audit.recording import record
 from feira.services.messaging.changes import append_change
 from feira.services.messaging.conversations import MemberView
 from feira.services.messaging.messages import not_a_conversation
@@ -125,6 +126,28 @@ async def add_member(
         NotAllowed: see `permissions.require`.
     """
     require("conversation.join", principal)
+    member, is_new = await let_in(tx, principal, conversation, wanted)
+    if is_new:
+        await record(
+            tx,
+            principal,
+            "conversation.add_support",
+            "conversation",
+            conversation,
+            after={"member": member.user_id},
+        )
+    return member
+
+
+async def let_in(
+    tx: Tx, principal: Principal, conversation: ConversationId, wanted: AddMember
+) -> tuple[MemberView, bool]:
+    """Add somebody of support, for whoever was asked whether they may; and say whether they are new here.
+
+    Raises:
+        NotFound: `conversation.not_found`.
+        Rejected: `conversation.not_support`, `conversation.is_party`.
+    """
     parties = await _lock(tx, conversation)
     user = wanted.user or principal.user_id
     display_name = await tx.con.fetchval(SQL["read_helper"], user)
@@ -140,7 +163,7 @@ async def add_member(
                 "They are on one of the two sides here; somebody else has to help.",
                 field="$.user",
             )
-        return member
+        return member, False
     joined = MemberAdded(user=user, display_name=display_name, role="support", by=principal.user_id)
     await append_change(tx, conversation, joined, actor=principal.user_id, shown=True)
     await tx.con.execute(SQL["add_helper"], conversation, user)
@@ -151,7 +174,7 @@ async def add_member(
     tx.emit(inbox_topic(user), opened)
     member = await _member(tx.con, conversation, user)
     assert member is not None, "just added"
-    return member
+    return member, True
 
 
 async def remove_member(
@@ -183,6 +206,15 @@ async def remove_member(
     )
     await append_change(tx, conversation, left, actor=principal.user_id, shown=True)
     tx.emit(inbox_topic(user), ConversationLeft(conversation=conversation))
+    if is_support:
+        await record(
+            tx,
+            principal,
+            "conversation.remove_support",
+            "conversation",
+            conversation,
+            before={"member": user},
+        )
 
 
 async def _request(tx: Tx, conversation: ConversationId, user: UserId, reason: str) -> None:

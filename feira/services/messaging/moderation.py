@@ -26,8 +26,9 @@ from feira.platform.domain.reports import (
     require_free,
 )
 from feira.platform.domain.topics import OPS, inbox_topic
+from feira.services.audit.recording import record
 from feira.services.messaging.blocks import SQL as SAFETY_SQL
-from feira.services.messaging.edits import delete_message
+from feira.services.messaging.edits import leave_tombstone
 from feira.services.messaging.reports import SQL
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one
@@ -110,9 +111,13 @@ async def claim_report(tx: Tx, principal: Principal, report: ReportId) -> Modera
     """
     require("report.decide", principal)
     moderator = principal.user_id
-    require_free(await _lock(tx, report), moderator, tx.now)
+    locked = await _lock(tx, report)
+    require_free(locked, moderator, tx.now)
     await tx.con.execute(SQL["claim_report"], report, moderator, tx.now)
     tx.emit(OPS, ReportClaimed(report=report, by=moderator))
+    await record(
+        tx, principal, "report.claim", "report", report, before={"claimed_by": locked.claimed_by}
+    )
     return await _read(tx.con, report)
 
 
@@ -141,7 +146,7 @@ async def decide_report(
                     "A conversation was reported, no message.",
                     field="$.action",
                 )
-            await delete_message(tx, principal, locked.conversation_id, locked.message_seq)
+            await leave_tombstone(tx, principal, locked.conversation_id, locked.message_seq)
         case LimitSender():
             state = "sender_limited"
             await _limit(tx, locked, decision)
@@ -151,6 +156,22 @@ async def decide_report(
     decided = ReportDecided(report=report, state=state, by=principal.user_id, why=decision.why)
     tx.emit(OPS, decided)
     tx.enqueue(NotifyReportDecided(report=report))
+    await record(
+        tx,
+        principal,
+        "report.decide",
+        "report",
+        report,
+        reason=decision.why,
+        before={"state": locked.state},
+        after={
+            "state": state,
+            "conversation": locked.conversation_id,
+            "message": locked.message_seq,
+            "sender": locked.sender_id,
+            "hours": decision.hours if isinstance(decision, LimitSender) else None,
+        },
+    )
     return await _read(tx.con, report)
 
 

@@ -22,6 +22,7 @@ from feira.platform.domain.job_events import (
 from feira.platform.domain.jobs import known_kinds
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import OPS
+from feira.services.audit.recording import record
 from feira.services.operations.job_views import (
     FailedAttempt,
     JobDetail,
@@ -128,6 +129,15 @@ async def requeue(tx: Tx, principal: Principal, job: JobId) -> SteeredJob:
             details={"state": state},
         )
     tx.emit(OPS, JobRequeued(job=job, job_kind=kind, by=principal.user_id))
+    await record(
+        tx,
+        principal,
+        "job.requeue",
+        "job",
+        job,
+        before={"kind": kind, "state": state},
+        after={"state": "ready"},
+    )
     return SteeredJob(id=job, kind=kind, state="ready")
 
 
@@ -145,6 +155,7 @@ async def requeue_kind(tx: Tx, principal: Principal, kind: str) -> RequeuedKind:
         _require_known(kind)
     else:
         tx.emit(OPS, JobsRequeued(job_kind=kind, count=len(rows), by=principal.user_id))
+    await record(tx, principal, "job.requeue_kind", "job_kind", kind, after={"requeued": len(rows)})
     return RequeuedKind(kind=kind, requeued=len(rows), more=len(rows) == REQUEUED_AT_ONCE_MAX)
 
 
@@ -171,6 +182,15 @@ async def cancel(tx: Tx, principal: Principal, job: JobId) -> SteeredJob:
         raise Conflict("jobs.finished", f"This job is {state} already.", details={"state": state})
     event = JobCancelAsked if cancelled == "running" else JobCancelled
     tx.emit(OPS, event(job=job, job_kind=kind, by=principal.user_id))
+    await record(
+        tx,
+        principal,
+        "job.cancel",
+        "job",
+        job,
+        before={"kind": kind, "state": state},
+        after={"state": cancelled},
+    )
     return SteeredJob(id=job, kind=kind, state=cancelled)
 
 
@@ -184,6 +204,7 @@ async def pause_kind(tx: Tx, principal: Principal, kind: str, wanted: PauseKind)
     _require_known(kind)
     if await tx.con.fetchval(SQL["pause_kind"], kind, principal.user_id, wanted.reason):
         tx.emit(OPS, JobKindPaused(job_kind=kind, reason=wanted.reason, by=principal.user_id))
+        await record(tx, principal, "job.pause_kind", "job_kind", kind, reason=wanted.reason)
     return SteeredKind(kind=kind, paused=True)
 
 
@@ -198,6 +219,7 @@ async def resume_kind(tx: Tx, principal: Principal, kind: str) -> SteeredKind:
         _require_known(kind)
     else:
         tx.emit(OPS, JobKindResumed(job_kind=kind, by=principal.user_id))
+        await record(tx, principal, "job.resume_kind", "job_kind", kind)
     return SteeredKind(kind=kind, paused=False)
 
 

@@ -14,6 +14,7 @@ from feira.platform.domain.ids import ProviderEventId
 from feira.platform.domain.jobs import HandleWebhook
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.gateways.payments.objects import SubjectKind
+from feira.services.audit.recording import record
 from feira.services.payments.webhooks import SQL, EventSource
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one
@@ -110,6 +111,14 @@ async def replay(tx: Tx, principal: Principal, event_id: ProviderEventId) -> Pro
         )
     tx.enqueue(
         HandleWebhook(provider=event.provider, account=event.account, event_id=event.event_id)
+    )
+    await record(
+        tx,
+        principal,
+        "provider_event.replay",
+        "provider_event",
+        event_id,
+        after={"provider": event.provider, "event": event.event_id, "kind": event.kind},
     )
     shown = await fetch_one(tx.con, SQL["show_provider_event"], ProviderEventView, event_id)
     assert shown is not None, "it was just written"

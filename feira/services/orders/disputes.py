@@ -24,7 +24,8 @@ from feira.platform.domain.order_commands import DisputeOutcome, DisputeProblem
 from feira.platform.domain.order_dispute_events import Evidence
 from feira.platform.domain.order_state import Proposal
 from feira.platform.domain.permissions import Principal, require
-from feira.services.messaging.members import AddMember, add_member
+from feira.services.audit.recording import record
+from feira.services.messaging.members import AddMember, let_in
 from feira.services.orders.access import require_readable
 from feira.services.orders.disputing import SQL
 from feira.sql.database import Tx
@@ -183,7 +184,16 @@ async def claim(tx: Tx, principal: Principal, dispute_id: DisputeId) -> Disputes
         raise Conflict("dispute.over", "This dispute is over.", details={"state": dispute.state})
     if dispute.claimed_by != principal.user_id:
         await tx.con.execute(SQL["claim_dispute"], dispute_id, principal.user_id, tx.now)
-    await add_member(tx, principal, dispute.conversation_id, AddMember())
+        await record(
+            tx,
+            principal,
+            "dispute.claim",
+            "dispute",
+            dispute_id,
+            before={"claimed_by": dispute.claimed_by},
+            after={"order": dispute.order_id, "conversation": dispute.conversation_id},
+        )
+    await let_in(tx, principal, dispute.conversation_id, AddMember())
     return await list_disputes(tx.con, dispute.order_id, principal)
 
 

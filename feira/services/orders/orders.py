@@ -27,10 +27,11 @@ from feira.platform.domain.order_rejections import Rejection
 from feira.platform.domain.order_rules import action_of, actors_of
 from feira.platform.domain.order_state import ActorRole, Decision
 from feira.platform.domain.orders import decide
-from feira.platform.domain.permissions import Action, Principal, Role, require
+from feira.platform.domain.permissions import Action, Principal, Role, is_privileged, require
+from feira.services.audit.recording import record
 from feira.services.orders.access import actor_roles, require_readable
 from feira.services.orders.announcements import Move
-from feira.services.orders.rows import LockedOrder, lock_group_orders, lock_order
+from feira.services.orders.rows import LockedOrder, OrderRow, lock_group_orders, lock_order
 from feira.services.orders.states import SQL
 from feira.services.orders.transitions import apply
 from feira.services.orders.views import OrderView, view_order
@@ -89,7 +90,8 @@ async def execute(
     require(action, principal, relations)
     order = await lock_order(tx, order_id)
     digest = hashlib.sha256(msgspec.json.encode(command)).digest()
-    if not await _done_before(tx, principal, order_id, idempotency_key, digest):
+    done_now = not await _done_before(tx, principal, order_id, idempotency_key, digest)
+    if done_now:
         actor_role = _actor_role(principal, relations, command)
         decision = decide(order.state, command, actor_role, tx.now)
         if isinstance(decision, Rejection):
@@ -111,7 +113,19 @@ async def execute(
             digest,
             decision.version,
         )
-    return await view_order(tx.con, order_id, principal)
+    view = await view_order(tx.con, order_id, principal)
+    if done_now and is_privileged(action, principal, relations):
+        await record(
+            tx,
+            principal,
+            "order.command",
+            "order",
+            order_id,
+            reason=getattr(command, "reason", ""),
+            before=_standing(order.row),
+            after={"action": action_of(command)} | _standing(view),
+        )
+    return view
 
 
 async def mark_paid(tx: Tx, group_id: OrderGroupId) -> bool:
@@ -230,6 +244,15 @@ def _actor_role(
     ]
     assert may, "the permission table and the order machine agree"
     return may[0]
+
+
+def _standing(order: OrderRow | OrderView) -> dict[str, object]:
+    return {
+        "status": order.status,
+        "payment_status": order.payment_status,
+        "fulfilment_status": order.fulfilment_status,
+        "version": order.version,
+    }
 
 
 def _raise(order: LockedOrder, rejection: Rejection, current: OrderView) -> NoReturn:

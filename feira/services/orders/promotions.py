@@ -18,6 +18,7 @@ from feira.platform.domain.ids import ProductId, PromotionId, ShopId
 from feira.platform.domain.money import AMOUNT_MINOR_MAX, require_currency
 from feira.platform.domain.permissions import Principal, Role, is_allowed, require
 from feira.platform.domain.promotions import PromotionCode, PromotionKind
+from feira.services.audit.recording import record
 from feira.services.users import fields
 from feira.services.users.shops import shop_roles
 from feira.sql.database import Tx
@@ -168,7 +169,9 @@ async def create_market_promotion(
         raise InvalidInput(
             "promotion.needs_currency", "Say in which currency the amounts are.", field="$.currency"
         )
-    return await _create(tx, None, wanted)
+    made = await _create(tx, None, wanted)
+    await record(tx, principal, "promotion.create", "promotion", made.id, after=made)
+    return made
 
 
 async def change_promotion(
@@ -204,6 +207,16 @@ async def change_promotion(
         uses_max,
         row.per_buyer_max if change.per_buyer_max is UNSET else change.per_buyer_max,
     )
+    if row.shop_id is None:
+        await record(
+            tx,
+            principal,
+            "promotion.change",
+            "promotion",
+            promotion_id,
+            before=row,
+            after=change,
+        )
     return await _read(tx.con, promotion_id)
 
 
@@ -214,8 +227,10 @@ async def archive_promotion(tx: Tx, principal: Principal, promotion_id: Promotio
         NotFound: `promotion.not_found`.
         NotAllowed: `auth.not_allowed`.
     """
-    await _lock(tx, principal, promotion_id)
+    row = await _lock(tx, principal, promotion_id)
     await tx.con.execute(SQL["archive_promotion"], promotion_id)
+    if row.shop_id is None:
+        await record(tx, principal, "promotion.archive", "promotion", promotion_id, before=row)
 
 
 async def read_promotion(

@@ -13,6 +13,7 @@ from feira.platform.domain.errors import InvalidInput, NotFound
 from feira.platform.domain.ids import ShopId
 from feira.platform.domain.permissions import Principal, is_allowed, require
 from feira.platform.domain.taxes import TaxMode, TaxRate
+from feira.services.audit.recording import record
 from feira.services.users import fields
 from feira.services.users.shops import shop_roles
 from feira.sql.database import Tx
@@ -78,6 +79,7 @@ async def replace_rates(
     """
     require("tax.write_rates", principal)
     _require_known(country)
+    before = await read_rates(tx.con, country)
     await tx.con.execute(SQL["delete_rates"], country)
     try:
         inserted = await tx.con.fetch(
@@ -98,7 +100,9 @@ async def replace_rates(
             "Not all of these categories are there; GET /v1/categories lists them.",
             field="$.rates",
         )
-    return await read_rates(tx.con, country)
+    after = await read_rates(tx.con, country)
+    await record(tx, principal, "tax.replace_rates", "country", country, before=before, after=after)
+    return after
 
 
 async def read_shop_tax(con: Connection, principal: Principal, shop_id: ShopId) -> ShopTax:

@@ -19,6 +19,7 @@ from feira.platform.domain.ids import CategoryId, CommissionRuleId, ProductId, S
 from feira.platform.domain.payments_events import CommissionChanged
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import OPS
+from feira.services.audit.recording import record
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one, load_queries
 
@@ -116,6 +117,7 @@ async def change_commission(
     """Replace the default by one that is valid from this transaction on."""
     require("commission.write", principal)
     await tx.con.execute(SQL["lock_rules"])
+    before = await _default(tx.con)
     rule = CommissionRuleId(
         await tx.con.fetchval(
             SQL["insert_rule"],
@@ -132,6 +134,15 @@ async def change_commission(
             basis_points=change.basis_points,
             changed_by=principal.user_id,
         ),
+    )
+    await record(
+        tx,
+        principal,
+        "commission.change_default",
+        "commission_rule",
+        rule,
+        before={"rule": before.id, "basis_points": before.basis_points},
+        after={"basis_points": change.basis_points},
     )
     return CommissionView(basis_points=change.basis_points, valid_from=tx.now)
 

@@ -17,6 +17,7 @@ from feira.platform.domain.money import AMOUNT_MINOR_MAX, require_currency
 from feira.platform.domain.payments_events import CommissionChanged
 from feira.platform.domain.permissions import Principal, require
 from feira.platform.domain.topics import OPS
+from feira.services.audit.recording import record
 from feira.services.payments.commission import SQL, Sold, open_book
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one
@@ -154,6 +155,7 @@ async def add_rule(tx: Tx, principal: Principal, wanted: AddCommissionRule) -> R
     )
     rule = await _load(tx.con, rule_id)
     _tell(tx, principal, rule, "added")
+    await record(tx, principal, "commission.add_rule", "commission_rule", rule_id, after=rule)
     return (await _with_warnings(tx.con, [rule], tx.now))[0]
 
 
@@ -180,9 +182,18 @@ async def end_rule(
         )
     if await tx.con.fetchval(SQL["end_rule"], rule_id, at) is None:
         raise Conflict("commission.ends_earlier", "This rule is over by then already.")
-    rule = await _load(tx.con, rule_id)
-    _tell(tx, principal, rule, "ended")
-    return (await _with_warnings(tx.con, [rule], tx.now))[0]
+    ended = await _load(tx.con, rule_id)
+    _tell(tx, principal, ended, "ended")
+    await record(
+        tx,
+        principal,
+        "commission.end_rule",
+        "commission_rule",
+        rule_id,
+        before={"valid_until": rule.valid_until},
+        after={"valid_until": ended.valid_until},
+    )
+    return (await _with_warnings(tx.con, [ended], tx.now))[0]
 
 
 async def list_rules(

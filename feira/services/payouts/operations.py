@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from feira.platform.domain.audit import Act
 from feira.platform.domain.errors import Conflict
 from feira.platform.domain.ids import PayoutId
 from feira.platform.domain.payout_jobs import AdvancePayout
 from feira.platform.domain.payouts import ENDED, require_cancelable
 from feira.platform.domain.permissions import Principal, require
+from feira.services.audit.recording import record
 from feira.services.payouts import outcomes
-from feira.services.payouts.rows import lock_payout, store_payout
+from feira.services.payouts.rows import PayoutRow, load_payout, lock_payout, store_payout
 from feira.services.payouts.views import PayoutView, read_payout
 from feira.sql.database import Tx
 
@@ -46,6 +48,12 @@ class CancelPayout(_Command, frozen=True, kw_only=True, tag="cancel"):
 
 
 PayoutCommand = HoldPayout | ResumePayout | RetryPayout | CancelPayout
+_ACTS: Final[dict[type[PayoutCommand], Act]] = {
+    HoldPayout: "payout.hold",
+    ResumePayout: "payout.resume",
+    RetryPayout: "payout.retry",
+    CancelPayout: "payout.cancel",
+}
 
 
 async def operate(
@@ -75,4 +83,19 @@ async def operate(
         case CancelPayout():
             require_cancelable(row.state)
             await outcomes.cancel(tx, row)
+    after = await load_payout(tx.con, payout_id)
+    await record(
+        tx,
+        principal,
+        _ACTS[type(command)],
+        "payout",
+        payout_id,
+        reason=command.reason if isinstance(command, HoldPayout) else "",
+        before=_facts(row),
+        after=_facts(after),
+    )
     return await read_payout(tx.con, principal, payout_id)
+
+
+def _facts(row: PayoutRow) -> dict[str, object]:
+    return {"state": row.state, "held_reason": row.held_reason, "retry_at": row.retry_at}

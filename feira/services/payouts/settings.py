@@ -15,6 +15,7 @@ from feira.platform.domain.payout_events import PayoutSettingsChanged
 from feira.platform.domain.payout_schedule import DEFAULT, PayoutSchedule, next_slot
 from feira.platform.domain.permissions import Action, Principal, require
 from feira.platform.domain.topics import shop_topic
+from feira.services.audit.recording import record
 from feira.services.payouts.rows import SQL, SettingsRow
 from feira.services.users.shops import shop_roles
 from feira.sql.database import Tx
@@ -100,6 +101,7 @@ async def change_settings(
             "payout.minimum_twice", "Give one minimum for each currency.", field="$.minimums"
         )
     await _lock(tx, shop_id)
+    before = await settings_view(tx.con, shop_id)
     schedule = change.schedule
     await tx.con.execute(
         SQL["store_schedule"],
@@ -117,7 +119,18 @@ async def change_settings(
         currencies,
         [minimum.minimum_minor for minimum in change.minimums],
     )
-    return await _tell(tx, shop_id)
+    after = await _tell(tx, shop_id)
+    await record(
+        tx,
+        principal,
+        "payout.change_settings",
+        "shop",
+        shop_id,
+        account=principal.user_id,
+        before=before,
+        after=after,
+    )
+    return after
 
 
 async def change_terms(
@@ -126,7 +139,19 @@ async def change_terms(
     """Say how long a shop's money clears, and whether it is paid at all."""
     await require_of_shop(tx.con, principal, shop_id, "payout.operate")
     await _lock(tx, shop_id)
+    before = await fetch_one(tx.con, SQL["read_settings"], SettingsRow, shop_id)
+    assert before is not None, "it is locked"
     await tx.con.execute(SQL["store_terms"], shop_id, terms.clearance_s, terms.paused_reason)
+    await record(
+        tx,
+        principal,
+        "payout.change_terms",
+        "shop",
+        shop_id,
+        reason=terms.paused_reason,
+        before=PayoutTerms(clearance_s=before.clearance_s, paused_reason=before.paused_reason),
+        after=terms,
+    )
     return await _tell(tx, shop_id)
 
 
@@ -140,7 +165,18 @@ async def read_policy(con: Connection, principal: Principal) -> PayoutPolicy:
 async def change_policy(tx: Tx, principal: Principal, policy: PayoutPolicy) -> PayoutPolicy:
     """Say what holds for all shops. While payouts are paused none is made, and none that was made leaves."""
     require("payout.operate", principal)
+    before = await fetch_one(tx.con, SQL["lock_policy"], PayoutPolicy)
     await tx.con.execute(SQL["store_policy"], policy.clearance_s, policy.paused_reason)
+    await record(
+        tx,
+        principal,
+        "payout.change_policy",
+        "payout_policy",
+        "market",
+        reason=policy.paused_reason,
+        before=before,
+        after=policy,
+    )
     return policy
 
 

@@ -10,10 +10,11 @@ from feira.platform.domain.errors import Conflict
 from feira.platform.domain.ids import OrderId
 from feira.platform.domain.jobs import NotifyRefund
 from feira.platform.domain.order_rejections import Rejection
-from feira.platform.domain.permissions import Principal, Role, require
+from feira.platform.domain.permissions import Principal, Role, is_privileged, require
 from feira.platform.domain.refund_events import Refund, RefundPromised
 from feira.platform.domain.refunds import RefundOrder, RefundPrice, RefundRole, price_refund
 from feira.platform.domain.topics import order_topic
+from feira.services.audit.recording import record
 from feira.services.messaging.appending import append_event
 from feira.services.messaging.messages import not_a_conversation
 from feira.services.orders.access import require_readable
@@ -101,6 +102,21 @@ async def refund_order(
     if wanted.conversation is not None:
         await append_event(tx, wanted.conversation, promised, actor=principal.user_id)
     tx.emit(order_topic(order_id), promised)
+    if is_privileged("order.refund", principal, relations):
+        await record(
+            tx,
+            principal,
+            "order.refund",
+            "order",
+            order_id,
+            reason=wanted.reason,
+            before={"left_minor": sold.left_minor},
+            after={
+                "refund": refund_id,
+                "amount_minor": price.amount_minor,
+                "left_minor": sold.left_minor - price.amount_minor,
+            },
+        )
     tx.enqueue(NotifyRefund(refund=refund_id), dedup=f"refund_promised:{refund_id}")
     return refund
 

@@ -11,7 +11,7 @@ from feira.platform.domain.errors import Conflict, NotAllowed, NotFound, Rejecte
 from feira.platform.domain.ids import ConversationId, OrderId, OrderLineId, ReturnId
 from feira.platform.domain.order_rejections import Rejection
 from feira.platform.domain.order_state import ActorRole
-from feira.platform.domain.permissions import Principal, Role, require
+from feira.platform.domain.permissions import Principal, Role, is_privileged, require
 from feira.platform.domain.return_commands import AnyReturnCommand, RequestReturn, ReturnAction
 from feira.platform.domain.return_events import Return
 from feira.platform.domain.return_requests import (
@@ -22,6 +22,7 @@ from feira.platform.domain.return_requests import (
 )
 from feira.platform.domain.returns import ACTORS, allowed_actions, decide, first_deadline
 from feira.platform.runtime.config import Config
+from feira.services.audit.recording import record
 from feira.services.messaging.conversations import OpenConversation, open_conversation
 from feira.services.messaging.messages import not_a_conversation
 from feira.services.orders.access import actor_roles, require_readable
@@ -199,6 +200,17 @@ async def command_return(
     moved = await carry_out(
         tx, config, row, command, decision, Actor(role=role, user=principal.user_id)
     )
+    if is_privileged("return.command", principal, relations):
+        await record(
+            tx,
+            principal,
+            "return.command",
+            "return",
+            return_id,
+            reason=getattr(command, "reason", ""),
+            before=_standing(row),
+            after=_standing(moved),
+        )
     return _view(moved, config, roles)
 
 
@@ -245,6 +257,16 @@ def _view(row: ReturnRow, config: Config, roles: frozenset[ActorRole]) -> Return
     return ReturnView(
         returned=row.shown, actions=allowed_actions(row.state(terms_of(config)), roles)
     )
+
+
+def _standing(row: ReturnRow) -> dict[str, object]:
+    shown = row.shown
+    return {
+        "status": shown.status,
+        "version": shown.version,
+        "refund_minor": shown.refund_minor,
+        "currency": shown.currency,
+    }
 
 
 def _raise(rejection: Rejection, details: dict[str, object]) -> NoReturn:

@@ -10,10 +10,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from feira.platform.domain.audit import MailboxHolder, Origin
 from feira.platform.domain.errors import Conflict
 from feira.platform.domain.ids import UserId
 from feira.platform.domain.jobs import SendPasswordResetEmail, SendVerificationEmail
 from feira.platform.domain.permissions import Role
+from feira.services.audit.recording import record
 from feira.services.users import fields, one_time_tokens, sessions, throttling
 from feira.services.users.passwords import hash_password
 from feira.sql.database import Database, Tx
@@ -154,7 +156,9 @@ async def request_password_reset(database: Database, wanted: EmailRequest) -> Ma
     return await database.transact(send)
 
 
-async def confirm_password_reset(database: Database, given: ConfirmPasswordReset) -> None:
+async def confirm_password_reset(
+    database: Database, given: ConfirmPasswordReset, *, origin: Origin
+) -> None:
     """Set a new password and end every session; the mailbox is proven, so its address counts as confirmed.
 
     Raises:
@@ -168,7 +172,16 @@ async def confirm_password_reset(database: Database, given: ConfirmPasswordReset
         # Older verification links may have been asked for by somebody else.
         await one_time_tokens.void(tx, user, "verify_email")
         await tx.con.execute(SQL["set_password"], user, password_hash, tx.now)
-        await sessions.revoke_all(tx, user, "password_reset")
+        ended = await sessions.revoke_all(tx, user, "password_reset")
+        await record(
+            tx,
+            MailboxHolder(user_id=user, origin=origin),
+            "account.password_reset",
+            "account",
+            user,
+            account=user,
+            after={"sessions_ended": ended},
+        )
         row = await load_user(tx.con, user)
         await throttling.lift(tx, normal_email(row.email))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from feira.platform.domain.audit import NOWHERE, Origin
 from feira.platform.domain.errors import NotSignedIn
 from feira.platform.domain.ids import SessionId, UserId
 from feira.platform.domain.permissions import Principal, Role
@@ -63,19 +64,21 @@ class _PrincipalRow(msgspec.Struct, frozen=True, kw_only=True):
     revoked: bool
 
 
-async def authenticate(market: Market, token: str) -> Authenticated:
-    """Turn an access token into a principal; one query.
+async def authenticate(market: Market, token: str, origin: Origin = NOWHERE) -> Authenticated:
+    """Turn an access token into a principal who asks from `origin`; one query.
 
     Raises:
         NotSignedIn: `auth.token_expired`, `auth.token_invalid`, `auth.session_revoked`, `auth.suspended`.
     """
     claims = market.tokens.verify(token)
     async with market.database.connection() as con:
-        principal = await recall(con, claims.user_id, claims.session_id)
+        principal = await recall(con, claims.user_id, claims.session_id, origin)
     return Authenticated(principal=principal, expires_at=claims.expires_at)
 
 
-async def recall(con: Connection, user: UserId, session: SessionId) -> Principal:
+async def recall(
+    con: Connection, user: UserId, session: SessionId, origin: Origin = NOWHERE
+) -> Principal:
     """The principal of a session as the database knows them now.
 
     Raises:
@@ -92,6 +95,7 @@ async def recall(con: Connection, user: UserId, session: SessionId) -> Principal
         session_id=session,
         display_name=row.display_name,
         roles=principal_roles(row.roles, verified=row.verified),
+        origin=origin,
     )
 
 

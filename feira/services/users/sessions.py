@@ -14,10 +14,13 @@ from uuid import UUID
 
 import msgspec
 
+from feira.platform.domain.audit import THE_MARKET
 from feira.platform.domain.errors import Conflict, FeiraError, NotFound, NotSignedIn
 from feira.platform.domain.ids import SessionId, UserId
+from feira.platform.domain.permissions import Principal
 from feira.platform.domain.topics import inbox_topic
 from feira.platform.domain.user_events import RevokedReason, SessionRevoked
+from feira.services.audit.recording import record
 from feira.services.users.one_time_tokens import new_secret, sha256
 from feira.sql.database import Database, Tx
 from feira.sql.loader import Connection, fetch_all, fetch_one, load_queries
@@ -133,6 +136,15 @@ async def _trade(tx: Tx, token: str) -> RefreshToken | FeiraError:
                 retry_after_s=1,
             )
         await revoke_session(tx, locked.user_id, session, "refresh_reused")
+        await record(
+            tx,
+            THE_MARKET,
+            "session.revoked",
+            "session",
+            session,
+            account=locked.user_id,
+            reason="refresh_reused",
+        )
         return NotSignedIn(
             "auth.refresh_reused",
             "This refresh token was used before, so the session was ended for safety; sign in again.",
@@ -158,21 +170,23 @@ async def revoke_session(tx: Tx, user: UserId, session: SessionId, reason: Revok
     return True
 
 
-async def revoke_own(tx: Tx, user: UserId, session: SessionId) -> None:
+async def revoke_own(tx: Tx, principal: Principal, session: SessionId) -> None:
     """End one of the user's own sessions.
 
     Raises:
         NotFound: `session.not_found`: over already, or somebody else's.
     """
-    if not await revoke_session(tx, user, session, "revoked"):
+    if not await revoke_session(tx, principal.user_id, session, "revoked"):
         raise NotFound("session.not_found", "There is no such session; it may be over already.")
+    await record(tx, principal, "session.revoked", "session", session, account=principal.user_id)
 
 
-async def revoke_all(tx: Tx, user: UserId, reason: RevokedReason) -> None:
-    """End every session of a user."""
+async def revoke_all(tx: Tx, user: UserId, reason: RevokedReason) -> int:
+    """End every session of a user, and say how many there were."""
     ended = await tx.con.fetch(SQL["revoke_sessions"], user, tx.now, reason)
     for row in ended:
         tx.emit(inbox_topic(user), SessionRevoked(session=row["id"], reason=reason))
+    return len(ended)
 
 
 async def sign_out(tx: Tx, token: str) -> None:

@@ -7,10 +7,11 @@ change told on the shop's topic and its owner's inbox. Applications and profiles
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
 import msgspec
 
+from feira.platform.domain.audit import Act
 from feira.platform.domain.errors import Conflict, NotFound, Unavailable
 from feira.platform.domain.ids import ShopId, UserId
 from feira.platform.domain.permissions import Action, Principal, Role, require
@@ -25,12 +26,19 @@ from feira.platform.domain.shops import (
 from feira.platform.domain.topics import OPS, inbox_topic, shop_topic
 from feira.platform.domain.user_events import ShopVerified, shop_event
 from feira.platform.gateways.payments.objects import Account
+from feira.services.audit.recording import record
 from feira.sql.database import Tx
 from feira.sql.loader import Connection, fetch_one, load_queries
 
 SQL = load_queries("shops")
 
 Decision = Literal["approve", "reject", "suspend", "reinstate"]
+_ACTS: Final[dict[Decision, Act]] = {
+    "approve": "shop.approve",
+    "reject": "shop.reject",
+    "suspend": "shop.suspend",
+    "reinstate": "shop.reinstate",
+}
 
 
 class ShopRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +96,18 @@ async def decide(
     """
     require(_action(decision), principal)
     shop = await lock_shop(tx, shop_id)
-    return await _command(tx, shop, decision, reason)
+    decided = await _command(tx, shop, decision, reason)
+    await record(
+        tx,
+        principal,
+        _ACTS[decision],
+        "shop",
+        shop_id,
+        reason=reason,
+        before={"status": shop.status},
+        after={"status": decided.status},
+    )
+    return decided
 
 
 async def record_account(tx: Tx, shop_id: ShopId, account: Account) -> None:

@@ -35,6 +35,10 @@ UPDATE payout_settings SET needs_bank_details = true, updated_at = now() WHERE s
 -- What holds for all shops.
 SELECT clearance_s, paused_reason FROM payout_policy;
 
+-- name: lock_policy
+-- What holds for all shops until now, for whoever changes it.
+SELECT clearance_s, paused_reason FROM payout_policy FOR UPDATE;
+
 -- name: store_policy
 -- Operators changed it.
 UPDATE payout_policy SET clearance_s = $1::int, paused_reason = $2::text;
