@@ -13,6 +13,7 @@ from feira.http.statements import StatementDays, StatementQuery
 from feira.platform.domain.ids import ConversationId, UserId
 from feira.platform.domain.notices import UnreadMessagesNotice
 from feira.platform.domain.order_commands import ExtendShipBy, RequestMoreTime
+from feira.services.audit.reading import AuditFilter, AuditSearch
 from feira.services.chargebacks.answering import EvidenceInput
 from feira.services.notifications.notifications import notify
 from feira.services.orders.history import OrderFilter, OrderSearch
@@ -30,7 +31,7 @@ from tests.integration.bad_input.door import Door, endpoint_of, name_of
 FIRST: Final = "00000000-0000-7000-8000-000000000000"
 LAST: Final = "ffffffff-ffff-7fff-bfff-ffffffffffff"
 # When a promotion is to begin and end; which stretch of a history is asked for; when goods were sent, as evidence;
-# until when a shop wants to send; from and until when a commission counts.
+# until when a shop wants to send; from and until when a commission counts; which stretch of the audit log is read.
 PLANS: Final = (
     NewPromotion,
     ChangePromotion,
@@ -44,6 +45,8 @@ PLANS: Final = (
     AddCommissionRule,
     EndCommissionRule,
     PreviewCommission,
+    AuditSearch,
+    AuditFilter,
 )
 TIMES: Final = (
     msgspec.inspect.DateTimeType,
