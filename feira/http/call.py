@@ -64,7 +64,10 @@ class Call:
     @property
     def request_sha256(self) -> bytes:
         """Identifies the request behind an Idempotency-Key: method, path with query, body."""
-        head = f"{self.request.method} {self.request.path_qs}\n".encode()
+        key = None if self.caller is None else self.caller.api_key
+        # What an API key did is not answered to its maker, nor the other way round.
+        asking = "" if key is None else f" {key.id}"
+        head = f"{self.request.method} {self.request.path_qs}{asking}\n".encode()
         return hashlib.sha256(head + self.raw_body).digest()
 
     async def transact(self, returns: type[T], work: Callable[[Tx], Awaitable[T]]) -> T:

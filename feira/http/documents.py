@@ -53,6 +53,7 @@ async def get_purchases_csv(call: Call, query: OrderSearch) -> web.Response:
     "GET",
     "/v1/shops/{shop}/orders.csv",
     service="orders",
+    scope="orders:read",
     summary="Download what a shop sold as CSV.",
 )
 async def get_sales_csv(call: Call, shop: ShopId, query: OrderSearch) -> web.Response:

@@ -19,7 +19,8 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from feira.http.call import Call
-from feira.platform.domain.errors import InvalidInput
+from feira.platform.domain.api_keys import KeyUse, Scope
+from feira.platform.domain.errors import InvalidInput, NotAllowed, NotFound
 from feira.platform.domain.json_text import holds_nul
 
 Service = Literal[
@@ -55,11 +56,15 @@ class Endpoint:
     query_type: type[msgspec.Struct] | None
     body_type: Any
     answer_type: Any
+    scope: Scope | None = None
+    """What an API key needs to be let in; without one, none is."""
 
     async def __call__(self, call: Call) -> web.StreamResponse:
         """Decode, run the handler, encode."""
         if self.signed_in:
             _ = call.principal
+        if call.caller is not None and call.caller.api_key is not None:
+            self._admit(call.caller.api_key, call.request.match_info.get("shop"))
         arguments: dict[str, Any] = {
             name: _convert_path(name, call.request.match_info[name], kind)
             for name, kind in self.path_types.items()
@@ -71,6 +76,18 @@ class Endpoint:
         answer = await self.handler(call, **arguments)
         return encode_answer(answer, self.status)
 
+    def _admit(self, key: KeyUse, shop: str | None) -> None:
+        if self.scope is None:
+            raise NotAllowed("api_key.not_admitted", "No API key may do this; sign in.")
+        if self.scope not in key.scopes:
+            raise NotAllowed(
+                "api_key.scope_missing",
+                f"This needs an API key with the scope {self.scope}.",
+                details={"scope": self.scope},
+            )
+        if shop is None or shop.lower() != str(key.shop):
+            raise NotFound("shop.not_found", "This API key is for another shop.")
+
 
 def endpoint(
     method: str,
@@ -81,8 +98,10 @@ def endpoint(
     status: int = 200,
     signed_in: bool = True,
     answer: object = None,
+    scope: Scope | None = None,
 ) -> Callable[[Handler], Endpoint]:
     """Declare a handler as an endpoint. `answer` documents the body where the handler returns an `Answer`."""
+    assert scope is None or "{shop}" in path, "a key is for one shop"
 
     def declare(handler: Handler) -> Endpoint:
         hints = get_type_hints(handler)
@@ -101,6 +120,7 @@ def endpoint(
             query_type=hints.get("query"),
             body_type=hints.get("body"),
             answer_type=answer or returned,
+            scope=scope,
         )
 
     return declare

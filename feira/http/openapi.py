@@ -66,7 +66,13 @@ def build_document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[st
             "responses": {"Problem": _problem_response(schemas)},
             "parameters": {"IdempotencyKey": _IDEMPOTENCY_KEY},
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "api_key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "feira_live_...",
+                    "description": "A shop's API key; only where an operation names the scope that it needs.",
+                },
             },
         },
     }
@@ -128,7 +134,7 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
         "summary": endpoint.summary,
         "tags": [endpoint.service],
         # Signed in, or as a guest: an empty requirement makes the other one optional.
-        "security": [{"bearer": []}] if endpoint.signed_in else [{}, {"bearer": []}],
+        "security": _security(endpoint),
         "parameters": _parameters(endpoint, schemas),
         "responses": _responses(endpoint, schemas),
     }
@@ -138,6 +144,16 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
         content = {"application/json": {"schema": schemas.of(endpoint.body_type)}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
+    ways: list[dict[str, list[str]]] = (
+        [{"bearer": []}] if endpoint.signed_in else [{}, {"bearer": []}]
+    )
+    if endpoint.scope is not None:
+        # OpenAPI 3.1: for schemes without scopes of their own, the roles that are needed.
+        ways.append({"api_key": [endpoint.scope]})
+    return ways
 
 
 def _operation_id(endpoint: Endpoint) -> str:

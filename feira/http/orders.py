@@ -90,7 +90,13 @@ async def list_my_orders(call: Call, query: OrderFilter) -> OrderPage:
         return await list_purchases(con, call.principal, query)
 
 
-@endpoint("GET", "/v1/shops/{shop}/orders", service="orders", summary="List what a shop sold.")
+@endpoint(
+    "GET",
+    "/v1/shops/{shop}/orders",
+    service="orders",
+    scope="orders:read",
+    summary="List what a shop sold.",
+)
 async def list_shop_orders(call: Call, shop: ShopId, query: OrderFilter) -> OrderPage:
     async with call.market.database.connection() as con:
         return await list_sales(con, shop, call.principal, query)

@@ -62,6 +62,7 @@ class AskForPayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     "GET",
     "/v1/shops/{shop}/payout-overview",
     service="payments",
+    scope="payouts:read",
     summary="A shop's money: in clearance, ready, on its way, owed; and what becomes ready next.",
 )
 async def get_overview(call: Call, shop: ShopId) -> PayoutOverview:
@@ -87,7 +88,13 @@ async def put_settings(call: Call, shop: ShopId, body: ChangePayoutSettings) -> 
     return await call.transact(PayoutSettings, work)
 
 
-@endpoint("GET", "/v1/shops/{shop}/payouts", service="payments", summary="List a shop's payouts.")
+@endpoint(
+    "GET",
+    "/v1/shops/{shop}/payouts",
+    service="payments",
+    scope="payouts:read",
+    summary="List a shop's payouts.",
+)
 async def list_payouts(call: Call, shop: ShopId, query: PayoutsQuery) -> PayoutPage:
     async with call.market.database.connection() as con:
         return await views.list_shop_payouts(

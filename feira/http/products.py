@@ -56,6 +56,7 @@ async def get_categories(call: Call) -> CategoryList:
     "GET",
     "/v1/shops/{shop}/products",
     service="products",
+    scope="products:read",
     summary="A shop's products, newest first.",
     signed_in=False,
 )
@@ -82,6 +83,7 @@ async def get_shop_products(call: Call, shop: ShopId, query: ProductsQuery) -> P
     "POST",
     "/v1/shops/{shop}/products",
     service="products",
+    scope="products:write",
     summary="Draft a product.",
     status=201,
 )

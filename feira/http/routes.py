@@ -6,6 +6,7 @@ from typing import Final
 
 from feira.http import (
     actors,
+    api_keys,
     attachments,
     audit,
     blocks,
@@ -65,4 +66,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *actors.ENDPOINTS,
     *ledger.ENDPOINTS,
     *audit.ENDPOINTS,
+    *api_keys.ENDPOINTS,
 )

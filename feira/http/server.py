@@ -17,10 +17,12 @@ from feira.http.endpoint import SERVED_EVERYWHERE, Endpoint
 from feira.http.health import Readiness, health_routes, store_probes
 from feira.http.middlewares import edge, response_headers
 from feira.http.routes import ENDPOINTS
+from feira.platform.domain.api_keys import PREFIX as API_KEY_PREFIX
 from feira.platform.domain.errors import NotFound, Unavailable
 from feira.platform.domain.permissions import Principal
 from feira.platform.runtime.client import origin_of
 from feira.services.market import Market
+from feira.services.users.api_keys import authenticate_key
 from feira.services.users.authentication import authenticate, bearer_token
 
 HANDLER_DEADLINE_S: Final = 15.0
@@ -110,9 +112,12 @@ async def authenticate_request(market: Market, request: web.Request) -> Principa
     token = bearer_token(request.headers.get("Authorization"))
     if token is None:
         return None
-    authenticated = await authenticate(market, token, origin_of(request))
-    structlog.contextvars.bind_contextvars(user_id=str(authenticated.principal.user_id))
-    return authenticated.principal
+    if token.startswith(API_KEY_PREFIX):
+        principal = await authenticate_key(market.database, token, origin_of(request))
+    else:
+        principal = (await authenticate(market, token, origin_of(request))).principal
+    structlog.contextvars.bind_contextvars(user_id=str(principal.user_id))
+    return principal
 
 
 def _route(endpoint: Endpoint, handler: Route) -> web.RouteDef:

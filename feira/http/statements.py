@@ -57,6 +57,7 @@ class StatementQuery(StatementDays, frozen=True, kw_only=True, forbid_unknown_fi
     "GET",
     "/v1/shops/{shop}/statement",
     service="payments",
+    scope="payouts:read",
     summary="What changed a shop's balance in a period.",
 )
 async def get_statement(call: Call, shop: ShopId, query: StatementQuery) -> Statement:
@@ -72,6 +73,7 @@ async def get_statement(call: Call, shop: ShopId, query: StatementQuery) -> Stat
     "GET",
     "/v1/shops/{shop}/statement.csv",
     service="payments",
+    scope="payouts:read",
     summary="The same as a CSV.",
 )
 async def get_statement_csv(call: Call, shop: ShopId, query: StatementDays) -> web.StreamResponse:

@@ -15,7 +15,12 @@ HARMLESS: Final = frozenset(
 )
 # What people do to their own account, or to where their money goes.
 OWN_SAFETY: Final = frozenset(
-    {"DELETE /v1/me/sessions/{session}", "PUT /v1/shops/{shop}/payout-settings"}
+    {
+        "POST /v1/shops/{shop}/api-keys",
+        "DELETE /v1/shops/{shop}/api-keys/{key}",
+        "DELETE /v1/me/sessions/{session}",
+        "PUT /v1/shops/{shop}/payout-settings",
+    }
 )
 # Support let the same person in before.
 NO_CHANGE: Final = frozenset({("POST /v1/conversations/{conversation}/members", "admin")})

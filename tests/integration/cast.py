@@ -46,6 +46,7 @@ from feira.services.returns.returns import request_return
 from feira.services.users.accounts import SQL as USERS_SQL
 from feira.services.users.accounts import create_user, principal_roles
 from feira.services.users.addresses import AddressInput, add_address
+from feira.services.users.api_keys import NewKey, make_key
 from feira.services.users.sessions import open_session
 from feira.services.users.shop_profiles import ApplyForShop, apply_for_shop
 from feira.services.users.shops import decide, record_account
@@ -135,6 +136,11 @@ class Cast:
             owner, shop = self.people["owner"].principal, ShopId(UUID(self.ids["shop"]))
             make = new_promotion if name == "promotion" else new_method
             return await self.transact(lambda tx: make(tx, owner, shop))
+        if name == "key":
+            owner, shop = self.people["owner"].principal, ShopId(UUID(self.ids["shop"]))
+            wanted = NewKey(name="Another", scopes=["orders:read"])
+            made = await self.transact(lambda tx: make_key(tx, owner, shop, wanted))
+            return str(made.shown.id)
         assert name == "job", name
         return await self.transact(_new_dead_job)
 
@@ -281,6 +287,7 @@ async def assemble(market: Market) -> Cast:
     cast.ids["provider_event"] = await cast.market.database.transact(_new_provider_event)
     cast.ids |= {name: await cast.fresh(name) for name in ("media", "address", "session", "job")}
     cast.ids |= {name: await cast.fresh(name) for name in ("promotion", "method")}
+    cast.ids["key"] = await cast.fresh("key")
     cast.ids |= {"variant": str(variant), "country": "NZ"}
     await _buy(cast, shop, variant)
     cast.ids |= await market.database.transact(

@@ -222,5 +222,10 @@ def bodies(cast: Cast) -> dict[str, Any]:
             "tracking_number": "RR1",
             "shipped_on": "2026-03-01",
         },
+        "POST /v1/shops/{shop}/api-keys": {
+            "name": "Our books",
+            "scopes": ["orders:read"],
+            "expires_at": "2099-01-01T00:00:00Z",
+        },
         "POST /v1/notifications/read": {"ids": [str(uuid4())]},
     }

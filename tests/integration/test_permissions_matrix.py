@@ -202,6 +202,9 @@ POST   /v1/operations/jobs/kinds/{kind}/resume         401 403 403 403 403 403 4
 GET    /v1/operations/actors                           401 403 403 403 403 403 403 ok  ok  ok
 GET    /v1/operations/audit                            401 403 403 403 403 403 403 403 403 ok
 GET    /v1/operations/audit.csv                        401 403 403 403 403 403 403 403 403 ok
+GET    /v1/shops/{shop}/api-keys                       401 404 404 404 ok  403 404 403 403 403
+POST   /v1/shops/{shop}/api-keys                       401 404 404 404 ok  403 404 403 403 403
+DELETE /v1/shops/{shop}/api-keys/{key}                 401 404 404 404 ok  403 404 403 403 403
 GET    /v1/operations/ledger/balances                  401 403 403 403 403 403 403 403 ok  ok
 POST   /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
 GET    /v1/operations/ledger/checks                    401 403 403 403 403 403 403 403 ok  ok
@@ -259,7 +262,7 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
 }
 # Used up by whoever is let in: each of them gets one of their own.
 USED_UP: Final = (
-    *("promotion", "method", "return_id"),
+    *("promotion", "method", "return_id", "key"),
     *("session", "address", "media", "job", "offer", "message", "member", "attachment", "report"),
 )
 

@@ -15,6 +15,8 @@ from feira.platform.domain.ids import UserId
 Act = Literal[
     "account.password_reset",
     "session.revoked",
+    "api_key.make",
+    "api_key.revoke",
     "shop.approve",
     "shop.reject",
     "shop.suspend",
@@ -58,6 +60,7 @@ Act = Literal[
 ObjectKind = Literal[
     "account",
     "session",
+    "api_key",
     "shop",
     "order",
     "refund",

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from feira.platform.domain.api_keys import KeyUse, Scope
 from feira.platform.domain.audit import NOWHERE, Origin
 from feira.platform.domain.errors import NotAllowed, NotSignedIn
 from feira.platform.domain.ids import SessionId, UserId
@@ -89,6 +90,7 @@ Action = Literal[
     "commission.write",
     "jobs.read",
     "jobs.steer",
+    "api_key.write",
     "actors.read",
     "audit.read",
     "topic.watch_inbox",
@@ -161,6 +163,8 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "commission.write": frozenset({"finance", "admin"}),
     "jobs.read": frozenset({"support", "finance", "admin"}),
     "jobs.steer": frozenset({"admin"}),
+    # Whoever has a key has the shop's data.
+    "api_key.write": frozenset({"owner"}),
     "actors.read": frozenset({"support", "finance", "admin"}),
     "audit.read": frozenset({"admin"}),
     "topic.watch_inbox": frozenset({"self"}),
@@ -168,6 +172,14 @@ PERMISSIONS: Final[Mapping[Action, frozenset[Role]]] = {
     "topic.watch_ops": frozenset({"support", "finance", "admin"}),
 }
 
+
+SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
+    "orders:read": frozenset({"order.read"}),
+    "products:read": frozenset({"product.read_draft"}),
+    "products:write": frozenset({"product.read_draft", "product.write"}),
+    "payouts:read": frozenset({"payout.read", "shop.read_private"}),
+}
+"""What a key with the scope may do, where whoever made it may."""
 
 PLATFORM_ROLES: Final = frozenset[Role]({"support", "finance", "admin"})
 
@@ -180,6 +192,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
     roles: frozenset[Role]
     """Platform-wide roles, `anyone`, `user`, and `verified` where it applies."""
+    api_key: KeyUse | None = None
+    """The key they ask with instead of a session: then they have no platform-wide role, and only its shop."""
     origin: Origin = NOWHERE
     """From where they ask, for the audit log."""
 
@@ -188,6 +202,10 @@ def is_allowed(
     action: Action, principal: Principal | None, relations: AbstractSet[Role] = frozenset()
 ) -> bool:
     """Say whether the caller may do `action`, given their relations to the object at hand."""
+    if principal is not None and principal.api_key is not None:
+        admitted = (SCOPES[scope] for scope in principal.api_key.scopes)
+        if not any(action in actions for actions in admitted):
+            return False
     everybody: frozenset[Role] = frozenset({"anyone"})
     roles = (everybody if principal is None else principal.roles) | relations
     return not PERMISSIONS[action].isdisjoint(roles)

@@ -54,7 +54,7 @@ async def record(
         actor.name,
         actor.roles,
         actor.session_id,
-        None,
+        actor.api_key_id,
         act,
         object_kind,
         str(object_id),
@@ -83,7 +83,8 @@ def _actor_of(by: Principal | MailboxHolder | Machine) -> _Actor:
             return _Actor(
                 user_id=by.user_id,
                 roles=sorted(by.roles & PLATFORM_ROLES),
-                session_id=by.session_id,
+                session_id=None if by.api_key is not None else by.session_id,
+                api_key_id=None if by.api_key is None else by.api_key.id,
                 origin=by.origin,
             )
         case MailboxHolder():

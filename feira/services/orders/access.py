@@ -37,7 +37,8 @@ async def order_roles(con: Connection, order_id: OrderId, principal: Principal) 
     if parties is None:
         return frozenset()
     relations: set[Role] = set(await shop_roles(con, parties.shop_id, principal))
-    if parties.buyer_id == principal.user_id:
+    # A shop's key buys nothing.
+    if parties.buyer_id == principal.user_id and principal.api_key is None:
         relations.add("buyer")
     return frozenset(relations)
 

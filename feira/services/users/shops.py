@@ -80,6 +80,8 @@ async def lock_shop(tx: Tx, shop_id: ShopId) -> ShopRow:
 
 async def shop_roles(con: Connection, shop_id: ShopId, principal: Principal) -> frozenset[Role]:
     """The caller's relation to a shop: `owner`, `staff`, or none; none too where there is no such shop."""
+    if principal.api_key is not None and principal.api_key.shop != shop_id:
+        return frozenset()
     role: Role | None = await con.fetchval(SQL["read_member_role"], shop_id, principal.user_id)
     return frozenset() if role is None else frozenset({role})
 

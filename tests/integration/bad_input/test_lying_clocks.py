@@ -23,6 +23,7 @@ from feira.services.payments.commission_rules import (
     EndCommissionRule,
     PreviewCommission,
 )
+from feira.services.users.api_keys import NewKey
 from feira.sql.database import Tx
 from feira.ws.protocol import ClientMessage
 from tests.integration.bad_input.door import Door, endpoint_of, name_of
@@ -47,6 +48,7 @@ PLANS: Final = (
     PreviewCommission,
     AuditSearch,
     AuditFilter,
+    NewKey,
 )
 TIMES: Final = (
     msgspec.inspect.DateTimeType,
