@@ -8,7 +8,15 @@ from uuid import UUID
 from feira.http.call import Call
 from feira.http.endpoint import Endpoint, endpoint
 from feira.platform.domain.ids import ShopId
-from feira.services.users.api_keys import KeyList, MadeKey, NewKey, list_keys, make_key, revoke_key
+from feira.services.users.api_keys import (
+    KeyList,
+    KeyView,
+    MadeKey,
+    NewKey,
+    list_keys,
+    make_key,
+    revoke_key,
+)
 from feira.sql.database import Tx
 
 
@@ -28,13 +36,17 @@ async def get_keys(call: Call, shop: ShopId) -> KeyList:
     summary="Make an API key for the own shop.",
 )
 async def post_key(call: Call, shop: ShopId, body: NewKey) -> MadeKey:
-    """The key is shown this once, also where the request is repeated: an `Idempotency-Key` does nothing here."""
+    """The key is shown this once. A request that is repeated under its `Idempotency-Key` gets `key` null: revoke it, make another."""
+    keys: dict[UUID, str] = {}
 
-    async def work(tx: Tx) -> MadeKey:
-        return await make_key(tx, call.principal, shop, body)
+    async def work(tx: Tx) -> KeyView:
+        made, key = await make_key(tx, call.principal, shop, body)
+        keys[made.id] = key
+        return made
 
-    # Not through `call.transact`, which would keep the answer, and the key with it, for the next time.
-    return await call.market.database.transact(work)
+    # What is kept for a repeat is the view: no table ever holds the key.
+    shown = await call.transact(KeyView, work)
+    return MadeKey(shown=shown, key=keys.get(shown.id))
 
 
 @endpoint(

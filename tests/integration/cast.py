@@ -139,8 +139,8 @@ class Cast:
         if name == "key":
             owner, shop = self.people["owner"].principal, ShopId(UUID(self.ids["shop"]))
             wanted = NewKey(name="Another", scopes=["orders:read"])
-            made = await self.transact(lambda tx: make_key(tx, owner, shop, wanted))
-            return str(made.shown.id)
+            made, _ = await self.transact(lambda tx: make_key(tx, owner, shop, wanted))
+            return str(made.id)
         assert name == "job", name
         return await self.transact(_new_dead_job)
 

@@ -57,10 +57,10 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
-    """`key` is shown this once. `repr` keeps it to itself."""
+    """`key` is shown this once, and null to a repeat of the request. `repr` keeps it to itself."""
 
     shown: KeyView
-    key: str
+    key: str | None
 
     def __repr__(self) -> str:
         return f"MadeKey(id={self.shown.id!r})"
@@ -83,8 +83,10 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     last_use_is_old: bool
 
 
-async def make_key(tx: Tx, principal: Principal, shop_id: ShopId, wanted: NewKey) -> MadeKey:
-    """Make a key.
+async def make_key(
+    tx: Tx, principal: Principal, shop_id: ShopId, wanted: NewKey
+) -> tuple[KeyView, str]:
+    """Make a key, and return it in clear for the only time.
 
     Raises:
         NotFound: `shop.not_found`, for strangers to it.
@@ -128,7 +130,7 @@ async def make_key(tx: Tx, principal: Principal, shop_id: ShopId, wanted: NewKey
     )
     shown = await fetch_one(tx.con, SQL["read_key"], KeyView, key_id)
     assert shown is not None, "just made"
-    return MadeKey(shown=shown, key=key)
+    return shown, key
 
 
 async def list_keys(con: Connection, principal: Principal, shop_id: ShopId) -> KeyList:

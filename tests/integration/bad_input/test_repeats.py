@@ -26,6 +26,8 @@ WITHOUT_KEYS: Final = {
 }
 # Forms and addresses are signed anew each time; the file is the same one.
 FRESHLY_SIGNED: Final = {
+    # A key is shown once.
+    "POST /v1/shops/{shop}/api-keys",
     "POST /v1/products/{product}/media",
     "POST /v1/conversations/{conversation}/attachments",
     "POST /v1/attachments/{attachment}/uploaded",
